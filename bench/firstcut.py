@@ -177,7 +177,7 @@ def accuracy(facility: Facility, run: str, truth: Path) -> None:
         rows = catalog.find(conn, {"attempt": run, "filetype": "red_immask"})
     pulls, chi2, off = [], [], []
     for row in rows:
-        planes = read_planes(facility.archive.root / row["fullname"])
+        planes = read_planes(facility.archive.root / row.fullname)
         name = f"truth_D{planes.header['EXPNUM']:08d}_c{planes.header['CCDNUM']:02d}.fits"
         with fits.open(truth / name, memmap=False) as true:
             light, variance = (np.asarray(true[k].data, "f4") for k in ("NOISELESS", "VAR"))

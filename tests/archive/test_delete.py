@@ -86,7 +86,7 @@ def test_deleted_files_are_gone_for_queries_and_come_back_whole(house: House) ->
     assert not path.exists()
     assert house.names() == ["a.dat", "b.dat", "c.dat"]
     with house.database.read() as conn:
-        assert "d.dat" not in [r["filename"] for r in catalog.find(conn, {})]
+        assert "d.dat" not in [r.filename for r in catalog.find(conn, {})]
         assert [f.name for f, _ in delete.trash(conn, house.archive)] == ["d.dat"]
         row = conn.execute(select(file_trash)).one()
     assert (row.deleted_by, row.reason) == ("me", "test")
@@ -188,7 +188,7 @@ def test_purge_waits_for_the_grace_time_and_keeps_identity_and_history(house: Ho
     assert [p.name.partition("-")[2] for p in house.archive.trash.iterdir()] == ["b.dat"]
     with house.database.read() as conn:
         assert catalog.by_name(conn, "a.dat") is not None, "a name is never given again"
-        assert "a.dat" not in [r["filename"] for r in catalog.find(conn, {})]
+        assert "a.dat" not in [r.filename for r in catalog.find(conn, {})]
     with pytest.raises(NotFoundError):
         delete.undelete(house.database, house.archive, ["a.dat"], who="me")
     assert audit(house.database, house.archive, who="me").clean

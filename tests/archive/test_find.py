@@ -109,8 +109,8 @@ def filled(database: Database) -> Database:
 def test_value_syntax(filled: Database, query: dict[str, str], expected: str) -> None:
     with filled.read() as conn:
         rows = catalog.find(conn, query)
-    assert " ".join(row["filename"] for row in rows) == expected
-    assert all(row["fullname"] == f"d/{row['filename']}" for row in rows)
+    assert " ".join(row.filename for row in rows) == expected
+    assert all(row.fullname == f"d/{row.filename}" for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -130,10 +130,10 @@ def test_rows_have_the_columns_of_their_table_and_limit_cuts(filled: Database) -
     with filled.read() as conn:
         rows = catalog.find(conn, {}, limit=2)
         (row,) = catalog.find(conn, {"filename": "e_cat.fits"})
-    assert [r["filename"] for r in rows] == ["a.fits.fz", "b.fits"]
-    assert rows[0]["exptime"] == 90.0
-    assert row["objects"] == 7
-    assert "exptime" not in row
+    assert [r.filename for r in rows] == ["a.fits.fz", "b.fits"]
+    assert rows[0].metadata.exptime == 90.0
+    assert row.metadata.objects == 7
+    assert "exptime" not in row.columns()
 
 
 def test_the_newest_good_attempt_stands(database: Database) -> None:
@@ -149,31 +149,31 @@ def test_the_newest_good_attempt_stands(database: Database) -> None:
         put(conn, 5, "other.fits", 4, band="g")
         put(conn, 6, "first.fits", 5, band="g")
     with database.read() as conn:
-        found = [r["filename"] for r in catalog.find(conn, {"band": "g"})]
+        found = [r.filename for r in catalog.find(conn, {"band": "g"})]
         # p2 is the newest good one; what only p1 made stands; another pipeline's files are another matter.
         assert found == ["first.fits", "im_p2.fits", "other.fits", "seg_p1.fits"]
-        assert [r["filename"] for r in catalog.find(conn, {"attempt": "D00000001_r1p01"})] == [
+        assert [r.filename for r in catalog.find(conn, {"attempt": "D00000001_r1p01"})] == [
             "im_p1.fits",
             "seg_p1.fits",
         ]
         both = catalog.find(conn, {"attempt": "D00000001_r1p01,D00000001_r1p3", "filetype": "red_immask"})
-        assert [r["filename"] for r in both] == ["im_p1.fits", "im_p3.fits"]
+        assert [r.filename for r in both] == ["im_p1.fits", "im_p3.fits"]
         with pytest.raises(NotFoundError):
             catalog.find(conn, {"attempt": "D00000001_r1p09"})
     with database.write() as conn:
         conn.execute(update(pfw_attempt).where(pfw_attempt.c.id == 2).values(data_state="JUNK"))
     with database.read() as conn:
-        assert [r["filename"] for r in catalog.find(conn, {"filename": "im%"})] == ["im_p1.fits"]
+        assert [r.filename for r in catalog.find(conn, {"filename": "im%"})] == ["im_p1.fits"]
     with database.write() as conn:
         conn.execute(update(pfw_attempt).where(pfw_attempt.c.id == 1).values(data_state="PRUNED"))
     with database.read() as conn:
         # No good attempt is left: what the failed one made is all there is.
-        assert [r["filename"] for r in catalog.find(conn, {"filename": "im%"})] == ["im_p3.fits"]
+        assert [r.filename for r in catalog.find(conn, {"filename": "im%"})] == ["im_p3.fits"]
 
 
 def names(database: Database, **query: str) -> list[str]:
     with database.read() as conn:
-        return [r["filename"] for r in catalog.find(conn, query)]
+        return [r.filename for r in catalog.find(conn, query)]
 
 
 def change(database: Database, number: int, **values: str) -> None:
@@ -336,8 +336,8 @@ def test_a_tag_is_the_file_s_or_its_attempt_s(database: Database) -> None:
         put(conn, 3, "c.fits")
         tags.tag(conn, "Y1", ["b.fits"], ["D00000001_r1p01"], who="me")
     with database.read() as conn:
-        assert [r["filename"] for r in catalog.find(conn, {"tag": "Y1"})] == ["a.fits", "b.fits"]
-        assert [r["filename"] for r in catalog.find(conn, {"tag": "Y%"})] == ["a.fits", "b.fits"]
+        assert [r.filename for r in catalog.find(conn, {"tag": "Y1"})] == ["a.fits", "b.fits"]
+        assert [r.filename for r in catalog.find(conn, {"tag": "Y%"})] == ["a.fits", "b.fits"]
         assert [f.name for f in catalog.files(conn, tag="Y1")] == ["a.fits", "b.fits"]
 
 
@@ -371,7 +371,7 @@ def test_regions_work_across_ra_0_and_at_the_poles(database: Database, where: st
                 **dict(zip(("racmin", "racmax", "deccmin", "deccmax", "crossra0"), box, strict=True)),
             )
     with database.read() as conn:
-        assert " ".join(r["filename"] for r in catalog.find(conn, {"region": where})) == expected
+        assert " ".join(r.filename for r in catalog.find(conn, {"region": where})) == expected
 
 
 @given(st.floats(-720, 720), st.floats(-90, 90), st.floats(0, 180))

@@ -333,8 +333,8 @@ def test_an_fpacked_file_that_was_gzipped_is_registered_and_read(
     with sqlite.read() as conn:
         [row] = catalog.find(conn, {"filetype": "raw", "expnum": "990101"})
         assert catalog.by_name(conn, whole.name) is not None
-    assert row["filename"] == whole.name
-    stored = archive.root / row["fullname"]
+    assert row.filename == whole.name
+    stored = archive.root / row.fullname
     [ccd] = open_raw(stored).ccds
     assert np.array_equal(read_ccd(stored, ccd.ccdnum).data, fits.getdata(plain))
 
@@ -375,7 +375,7 @@ def test_the_same_bytes_under_another_name_are_told_and_processed_once(
     assert "the same pixels as DECam_00990101.fits" in str(report.findings[1][1])
     with database.read() as conn:
         assert [(a.filename, a.refused) for a in arrivals(conn, "20121120")] == [(first.name, "")]
-        assert [r["filename"] for r in catalog.find(conn, {"filetype": "raw", "expnum": "990101"})] == [
+        assert [r.filename for r in catalog.find(conn, {"filetype": "raw", "expnum": "990101"})] == [
             first.name
         ]
 

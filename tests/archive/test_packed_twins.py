@@ -119,7 +119,7 @@ def test_an_exposure_that_is_packed_and_unpacked_is_processed_once(
     assert f"the same pixels as {first.name}, which is registered" in str(finding)
     with database.read() as conn:
         assert [(a.filename, a.refused) for a in arrivals(conn, "20121120")] == [(first.name, "")]
-        assert [r["filename"] for r in catalog.find(conn, {"filetype": "raw", "expnum": "990101"})] == [
+        assert [r.filename for r in catalog.find(conn, {"filetype": "raw", "expnum": "990101"})] == [
             first.name
         ]
 

@@ -81,7 +81,7 @@ def test_defects_are_of_the_ccd_and_date_of_their_header(
     with database.read() as conn:
         for record in report.registered:
             (row,) = catalog.find(conn, {"filename": record.filename})
-            assert (row["ccdnum"], row["nite"]) == truth[record.sha256]
+            assert (row.ccdnum, row.nite) == truth[record.sha256]
     names = {item.source.name for item in given}
     renamed = {r.name for r in report.registered} - names
     notes = {name: f for name, f in report.findings if "stands for other bytes already" in f.text}
@@ -142,7 +142,7 @@ def test_regions_agree_with_astropy(stack: tuple[DepositReport, Database], real:
         rows = catalog.find(conn, {"filetype": "cp_image,cp_mask,cp_weight"})
     assert len(rows) == 75
     for row in rows:
-        (path,) = real.rglob(row["filename"])
+        (path,) = real.rglob(row.filename)
         with fits.open(path) as hdus, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             header = next(h.header for h in hdus if "CTYPE1" in h.header)
@@ -153,27 +153,27 @@ def test_regions_agree_with_astropy(stack: tuple[DepositReport, Database], real:
             np.array([0.5, 0.5, ny + 0.5, ny + 0.5, (ny + 1) / 2]),
         )
         ra, dec = wcs.all_pix2world(x, y, 1)
-        found = [row[c] for c in ("racmin", "racmax", "deccmin", "deccmax", "ra_cent", "dec_cent")]
+        found = [row.value(c) for c in ("racmin", "racmax", "deccmin", "deccmax", "ra_cent", "dec_cent")]
         expected = [ra[:4].min(), ra[:4].max(), dec[:4].min(), dec[:4].max(), ra[4], dec[4]]
         assert np.allclose(found, expected, rtol=0, atol=1e-10), path.name
-        assert (row["naxis1"], row["naxis2"]) == (nx, ny)
+        assert (row.metadata.naxis1, row.metadata.naxis2) == (nx, ny)
 
 
 def test_metadata_say_what_the_headers_say(stack: tuple[DepositReport, Database], real: Path) -> None:
     _, database = stack
     with database.read() as conn:
         (row,) = catalog.find(conn, {"filename": "c4d_180212_083009_ooi_z_ls9.N3.fits"})
-        names = {r["filename"]: r for r in catalog.find(conn, {"filetype": "cp_psfex,refcat,cp_mask"})}
-    assert {k: row[k] for k in ("expnum", "ccdnum", "band", "nite", "object", "propid", "instrument", "exptime")} == {
+        names = {r.filename: r for r in catalog.find(conn, {"filetype": "cp_psfex,refcat,cp_mask"})}
+    assert {k: row.value(k) for k in ("expnum", "ccdnum", "band", "nite", "object", "propid", "instrument", "exptime")} == {
         "expnum": 720558, "ccdnum": 34, "band": "z", "nite": "20180211", "object": "DECaLS_9568_z",
         "propid": "2014B-0404", "instrument": "DECam", "exptime": 123.0,
     }  # fmt: skip
-    assert row["pixscale"] == pytest.approx(0.263, abs=0.01)
+    assert row.metadata.pixscale == pytest.approx(0.263, abs=0.01)
     # Mosaic-3 has no BAND, writes its filter as "zd DECam k1038", and no NITE but a calendar date.
     mosaic = names["k4m_160319_075112_ood_zd_ls9.CCD3.fits"]
-    assert (mosaic["band"], mosaic["nite"], mosaic["ccdnum"]) == ("z", "20160318", 3)
+    assert (mosaic.band, mosaic.nite, mosaic.ccdnum) == ("z", "20160318", 3)
     # 90Prime's filter is "bokr".
-    assert names["ksb_170430_055945_ood_r_ls9.CCD4.fits"]["band"] == "r"
+    assert names["ksb_170430_055945_ood_r_ls9.CCD4.fits"].band == "r"
     # PSF models: of one CCD, of a whole exposure, of an old form of name.
     one, merged, old = (
         names[n]
@@ -183,13 +183,13 @@ def test_metadata_say_what_the_headers_say(stack: tuple[DepositReport, Database]
             "decam-00431608-N3.fits",
         )
     )
-    assert (one["expnum"], one["ccdnum"], one["band"]) == (720558, 34, "z")
-    assert (merged["band"], merged["nite"]) == ("z", "20170315")
-    assert (old["expnum"], old["ccdnum"]) == (431608, 34)
+    assert (one.expnum, one.ccdnum, one.band) == (720558, 34, "z")
+    assert (merged.band, merged.nite) == ("z", "20170315")
+    assert (old.expnum, old.ccdnum) == (431608, 34)
     with fits.open(real / "refcat-cosmos" / "gaia_dr2_231834.fits") as hdus:
         ra, dec = np.degrees(hdus[1].data["coord_ra"]), np.degrees(hdus[1].data["coord_dec"])
     shard = names["gaia_dr2_231834.fits"]
-    assert [shard[k] for k in ("racmin", "racmax", "deccmin", "deccmax")] == pytest.approx(
+    assert [shard.value(k) for k in ("racmin", "racmax", "deccmin", "deccmax")] == pytest.approx(
         [ra.min(), ra.max(), dec.min(), dec.max()], abs=1e-9
     )
 
@@ -198,8 +198,8 @@ def test_a_position_finds_what_covers_it(stack: tuple[DepositReport, Database]) 
     _, database = stack
     with database.read() as conn:
         (one,) = catalog.find(conn, {"filename": "c4d_180212_083009_ooi_z_ls9.N3.fits"})
-        here = f"{one['ra_cent']},{one['dec_cent']},0.001"
+        here = f"{one.metadata.ra_cent},{one.metadata.dec_cent},0.001"
         found = catalog.find(conn, {"filetype": "cp_image", "region": here})
     # All nine exposures of the stack are of one field.
     assert len(found) >= 9
-    assert {r["band"] for r in found} == {"g", "r", "z"}
+    assert {r.band for r in found} == {"g", "r", "z"}

@@ -76,7 +76,7 @@ def images(database: Database) -> tuple[list[str], list[tuple[str, int | None, i
         finder = InputFinder(conn, Scope("", ""))
         rows = finder.find({"filetype": "red_immask", "assessment": "any"})
     left = [(o.filename, o.expnum, o.ccdnum, o.reason) for o in finder.omitted.values()]
-    return [str(r["filename"]) for r in rows], left
+    return [r.filename for r in rows], left
 
 
 EXCLUDED = "made from exposure D00000002, which is excluded: light leak (ann)"

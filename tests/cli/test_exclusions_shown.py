@@ -29,6 +29,7 @@ from desdm.schema.states import Verdict
 from tests.archive.test_find import attempt, put
 from tests.cli.test_archive_commands import Run, document, runner
 from tests.operations.test_acceptance import image, judge
+from tests.support.catalogfile import catalog_file
 
 
 @pytest.fixture
@@ -223,7 +224,7 @@ def test_a_plan_tells_which_of_its_inputs_are_suspect(night: tuple[Run, Path]) -
     facility = Facility.open(home)
     with facility.database.write() as conn:
         store.add_suspects(conn, [(11, 11), (21, 11)], "audit", "its bytes have changed")
-        notes = describe_suspects(conn, [{"id": n} for n in (11, 12, 21)])
+        notes = describe_suspects(conn, [catalog_file(f"im{n}.fits", id=n) for n in (11, 12, 21)])
     facility.close()
     assert notes == (
         "inputs that are suspect: 2, for im11.fits: its bytes have changed; a release of their products is refused while "

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from desdm.archive.catalogfile import CatalogFile
 from desdm.archive.model import Scope
 from desdm.errors import PlanError
 from desdm.framework.inputs import find_by_name, find_by_program
 from desdm.framework.pipeline import Block, FileSet, Module, Pipeline
-from desdm.framework.plan import Row
 from desdm.framework.scope import InputFinder
 from desdm.operations.acceptance import exclude_exposure
 from desdm.schema.database import Database
@@ -34,8 +34,8 @@ def exposure(database: Database) -> Database:
     return database
 
 
-def names(rows: list[Row]) -> list[str]:
-    return [str(row["filename"]) for row in rows]
+def names(files: list[CatalogFile]) -> list[str]:
+    return [file.filename for file in files]
 
 
 def query_program(folder: Path, *filenames: str) -> Module:
@@ -65,7 +65,7 @@ def test_a_query_without_rules_of_assessment_leaves_an_excluded_ccd_out(exposure
         assert names(finder.find({"filetype": "red_immask"})) == ["image_c1.fits"]
         raw = finder.find({"filetype": "raw"})
         # Of a file of several CCDs the excluded one alone is not read.
-        assert [(row["filename"], row["excluded_ccds"]) for row in raw] == [("raw.fits", "2")]
+        assert [(file.filename, file.columns()["excluded_ccds"]) for file in raw] == [("raw.fits", "2")]
     assert [(o.filename, o.ccdnum, o.reason) for o in finder.omitted.values()] == [
         ("image_c2.fits", 2, REASON),
         ("raw.fits", 2, REASON),

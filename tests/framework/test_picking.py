@@ -6,20 +6,21 @@ import pytest
 
 from desdm.errors import PlanError
 from desdm.framework import picking
-from desdm.framework.picking import KeyPicker, file_from_row
+from desdm.framework.picking import KeyPicker, archived_file
 from desdm.framework.pipeline import FileSet, Module
+from tests.support.catalogfile import catalog_file
 
 INPUT = FileSet("red", "red", match=("expnum", "ccdnum"))
 COMBINE = Module("combine", "genwrap", loop=("ccdnum",), inputs=(INPUT,))
 
 
 def picker(exposures: int, ccds: int) -> KeyPicker:
-    rows = [
-        {"filename": f"D{e}_c{c}.fits", "filetype": "red", "path": "red", "expnum": e, "ccdnum": c}
+    files = [
+        catalog_file(f"D{e}_c{c}.fits", filetype="red", path="red", expnum=e, ccdnum=c)
         for e in range(1, exposures + 1)
         for c in range(1, ccds + 1)
     ]
-    return KeyPicker(COMBINE, INPUT, [file_from_row(row, INPUT) for row in rows])
+    return KeyPicker(COMBINE, INPUT, [archived_file(file) for file in files])
 
 
 @pytest.mark.parametrize(

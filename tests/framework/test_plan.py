@@ -7,27 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from desdm.archive.catalogfile import CatalogFile
 from desdm.errors import PlanError
 from desdm.framework.jobwcl import JobRenderer, read_job
 from desdm.framework.pipeline import Block, FileSet, ListSet, Module, Pipeline
 from desdm.framework.plan import make_plan
 from desdm.schema.runname import RunName
+from tests.support.catalogfile import catalog_file
 
 WHO = RunName("D00229686", 4055, 1)
 PATTERN = {"ccd": "D${expnum:8}_${band}_c${ccdnum:2}_r${reqnum}p${attnum:2}_${flabel}.${fsuffix}"}
 
 
-def rows(*pairs: tuple[int, int], filetype: str = "raw") -> list[dict[str, object]]:
+def rows(*pairs: tuple[int, int], filetype: str = "raw") -> list[CatalogFile]:
     return [
-        {
-            "filename": f"{filetype}_{e}_{c}.fits",
-            "path": "raw",
-            "filetype": filetype,
-            "expnum": e,
-            "ccdnum": c,
-            "band": "g",
-            "fwhm": 4.25,
-        }
+        catalog_file(f"{filetype}_{e}_{c}.fits", filetype=filetype, expnum=e, ccdnum=c, band="g", fwhm=4.25)
         for e, c in pairs
     ]
 
@@ -201,19 +195,16 @@ def test_the_plan_is_a_pure_function() -> None:
     assert one == two
 
 
-def _mosaics(**excluded: str) -> list[dict[str, object]]:
-    """Two raw files of several CCDs, exposures 1 and 2; ``e1="3"`` excludes CCD 3 of exposure 1."""
+def _mosaics(**excluded: tuple[int, ...]) -> list[CatalogFile]:
+    """Two raw files of several CCDs, exposures 1 and 2; ``e1=(3,)`` excludes CCD 3 of exposure 1."""
     return [
-        {
-            "filename": f"raw_{e}.fits", "path": "raw", "filetype": "raw", "expnum": e, "ccdnum": None, "band": "g",
-            "excluded_ccds": excluded.get(f"e{e}", ""),
-        }
+        catalog_file(f"raw_{e}.fits", expnum=e, band="g", excluded_ccds=excluded.get(f"e{e}", ()))
         for e in (1, 2)
-    ]  # fmt: skip
+    ]
 
 
 def test_an_excluded_ccd_of_a_mosaic_is_not_looped_over() -> None:
-    found = {("detrend", "raw"): _mosaics(e1="3", e2="1,2")}
+    found = {("detrend", "raw"): _mosaics(e1=(3,), e2=(1, 2))}
     plan = make_plan(pipe(Block("se", (detrend(),))), WHO, {"ccdnum": "1:3"}, found, "OPS")
     [job] = plan.jobs
     assert {(w.keys["expnum"], w.keys["ccdnum"]) for w in job.wrappers} == {
@@ -236,7 +227,7 @@ def test_an_excluded_ccd_of_a_mosaic_is_not_combined() -> None:
         inputs=(FileSet("raw", "raw", query={"filetype": "raw"}),),
         outputs=(FileSet("bias", "bias", filename="bias_${ccdnum:2}.fits"),),
     )
-    found = {("combine", "raw"): _mosaics(e1="3")}
+    found = {("combine", "raw"): _mosaics(e1=(3,))}
     plan = make_plan(pipe(Block("se", (combine,))), WHO, {"ccdnum": "1:3"}, found, "OPS")
     [job] = plan.jobs
     taken = {w.keys["ccdnum"]: [f.filename for f in w.inputs["raw"]] for w in job.wrappers}
@@ -258,7 +249,7 @@ def test_a_wrapper_of_a_whole_mosaic_is_told_which_ccds_are_excluded(tmp_path: P
         "combine", "genwrap", loop=("ccdnum",), inputs=mini.inputs,
         outputs=(FileSet("bias", "bias", filename="bias_${ccdnum:2}.fits"),),
     )  # fmt: skip
-    rows_ = _mosaics(e1="3,12")
+    rows_ = _mosaics(e1=(3, 12))
     found = {("mini", "raw"): rows_, ("combine", "raw"): rows_}
     plan = make_plan(pipe(Block("se", (mini, combine))), WHO, {"ccdnum": "1"}, found, "OPS")
     [job] = plan.jobs

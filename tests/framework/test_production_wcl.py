@@ -10,17 +10,18 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from desdm import pipelines, wcl
+from desdm.archive.catalogfile import CatalogFile
 from desdm.errors import PlanError, WCLError
 from desdm.facility import Facility
 from desdm.framework.plan import Plan, make_plan
 from desdm.framework.submitwcl import describe_ignored_keys, from_wcl, ignored_keys, to_wcl
 from desdm.framework.tileinfo import tile_info
 from desdm.schema.runname import RunName
+from tests.support.catalogfile import catalog_file
 from tests.support.toy import arrive
 
 HEAD = """
@@ -69,13 +70,7 @@ CCD = """
         </cmdline>
     </exec_1>
 """
-RAW = {
-    "filename": "DECam_00229686.fits.fz",
-    "path": "raw",
-    "filetype": "raw",
-    "expnum": 229686,
-    "nite": "20130901",
-}
+RAW = catalog_file("DECam_00229686.fits.fz", expnum=229686, nite="20130901")
 
 
 def text(*modules: tuple[str, str], head: str = HEAD) -> str:
@@ -87,8 +82,8 @@ def text(*modules: tuple[str, str], head: str = HEAD) -> str:
     return f"{head}<block>\n<one>\nmodulelist = {names}\n</one>\n</block>\n{body}"
 
 
-def planned(source: str, found: dict[tuple[str, str], list[dict[str, Any]]]) -> Plan:
-    """The plan of a submit WCL for given rows of the archive."""
+def planned(source: str, found: dict[tuple[str, str], list[CatalogFile]]) -> Plan:
+    """The plan of a submit WCL for given files of the archive."""
     pipeline, top = from_wcl(wcl.loads(source, compat=True).tree)
     again, _ = from_wcl(wcl.loads(wcl.dumps(to_wcl(pipeline)), compat=True).tree)
     assert again == pipeline  # written as WCL it is the same pipeline
@@ -327,8 +322,8 @@ def test_a_fullname_stands_for_files_in_folders_of_the_work_folder() -> None:
     </exec_1>
 """
     head = HEAD + "prefix = qa/${camsym}${expnum:8}_r${reqnum}p${attnum:2}\nconfignite = 20150101\n"
-    row = {"filename": "20150101_default.scamp", "path": "config", "filetype": "config"}
-    plan = planned(text(("scamp", scamp), head=head), {("scamp", "config"): [row]})
+    file = catalog_file("20150101_default.scamp", path="config", filetype="config", table="miscfile")
+    plan = planned(text(("scamp", scamp), head=head), {("scamp", "config"): [file]})
     (wrapper,) = [w for job in plan.jobs for w in job.wrappers]
     assert {k: (f.filename, f.workpath) for k, f in wrapper.outputs.items()} == {
         "qa": ("D00229686_r4055p01_astr_1.ps", "qa/D00229686_r4055p01_astr_1.ps"),

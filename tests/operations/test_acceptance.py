@@ -75,7 +75,7 @@ def usable(
 ) -> set[tuple[int, int]]:
     with database.read() as conn:
         rows = catalog.find(conn, {"filetype": "red_immask", **query}, scope=PRODUCTION)
-        return {(r["expnum"], r["ccdnum"]) for r in select_images(conn, rows, policy, PRODUCTION).rows}
+        return {(r.expnum, r.ccdnum) for r in select_images(conn, rows, policy, PRODUCTION).files}
 
 
 def tagged(database: Database) -> set[int]:
@@ -222,7 +222,7 @@ def test_a_raw_file_of_many_ccds_keeps_all_but_the_excluded_one(night: Database)
     with night.read() as conn:
         rows = catalog.find(conn, {"filetype": "raw"})
         chosen = select_images(conn, rows, AssessmentPolicy.UNASSESSED)
-    assert [r["excluded_ccds"] for r in chosen.rows] == ["31"]
+    assert [r.columns()["excluded_ccds"] for r in chosen.files] == ["31"]
     assert [(o.filename, o.ccdnum) for o in chosen.omitted] == [("raw1.fits", 31)]
 
 
@@ -254,7 +254,7 @@ def test_a_trial_replaces_nothing_of_production(night: Database, trial: dict[str
         judge(conn, 1, "False", 11)
         refresh_tags_of_exposures(conn, PRODUCTION, [1], who="nightly", reason="again")
     with night.read() as conn:
-        names = {r["filename"] for r in catalog.find(conn, {"expnum": "1"}, scope=PRODUCTION)}
+        names = {r.filename for r in catalog.find(conn, {"expnum": "1"}, scope=PRODUCTION)}
         (row,) = verdicts(conn, "firstcut", [1], PRODUCTION)
     assert names == {"im11.fits", "im12.fits"}
     assert row["accepted"] == "True"
@@ -335,7 +335,7 @@ def test_a_trial_sees_its_own_class_before_production(night: Database) -> None:
         image(conn, 113, 1, 1, 13)
     with night.read() as conn:
         scope = Scope("OPS", "C1", (RunClass.STUDY, RunClass.SURVEY))
-        names = {r["filename"] for r in catalog.find(conn, {"expnum": "1:2", "ccdnum": "1"}, scope=scope)}
+        names = {r.filename for r in catalog.find(conn, {"expnum": "1:2", "ccdnum": "1"}, scope=scope)}
     assert names == {"im111.fits", "im21.fits"}
 
 
@@ -379,8 +379,8 @@ def test_a_flagged_run_of_another_campaign_is_not_the_better_one(night: Database
         judge(conn, 1, "True", 11)
     with night.read() as conn:
         rows = catalog.find(conn, {"filetype": "red_immask", "expnum": "1"}, scope=scope)
-        chosen = select_images(conn, rows, AssessmentPolicy.ACCEPTED, scope).rows
-    assert {r["filename"] for r in chosen} == {"im11.fits", "im12.fits"}
+        chosen = select_images(conn, rows, AssessmentPolicy.ACCEPTED, scope).files
+    assert {r.filename for r in chosen} == {"im11.fits", "im12.fits"}
 
 
 def final_cut(conn: Any, expnum: int, number: int, accepted: str | None) -> None:
@@ -414,8 +414,8 @@ def test_the_better_cut_of_an_exposure_is_used(
     with database.read() as conn:
         rows = catalog.find(conn, {"filetype": "red_immask"})
         chosen = select_images(conn, rows, AssessmentPolicy.ACCEPTED)
-    assert {r["filename"] for r in chosen.rows} == expected
-    assert len(chosen.rows) + len(chosen.omitted) == 4
+    assert {r.filename for r in chosen.files} == expected
+    assert len(chosen.files) + len(chosen.omitted) == 4
     assert all(o.reason for o in chosen.omitted)
 
 
@@ -434,16 +434,16 @@ def test_a_run_of_one_ccd_neither_judges_nor_replaces_the_whole_exposure(
         judge(conn, 1, "True", 8, cut=pipeline)
     with night.read() as conn:
         rows = catalog.find(conn, {"filetype": "red_immask", "expnum": "1"}, scope=PRODUCTION)
-        used = select_images(conn, rows, AssessmentPolicy.ACCEPTED, PRODUCTION).rows
-        assert [r["filename"] for r in used] == ["im11.fits", "im12.fits"]
+        used = select_images(conn, rows, AssessmentPolicy.ACCEPTED, PRODUCTION).files
+        assert [r.filename for r in used] == ["im11.fits", "im12.fits"]
         (counting,) = verdicts(conn, "firstcut", [1], PRODUCTION)
         assert counting["pfw_attempt_id"] == 1
     with night.write() as conn:
         mark(conn, "D00000001_r1p01", DataState.JUNK, who="qa", reason="bad flat")
     with night.read() as conn:
         rows = catalog.find(conn, {"filetype": "red_immask", "expnum": "1"}, scope=PRODUCTION)
-        used = select_images(conn, rows, AssessmentPolicy.ACCEPTED, PRODUCTION).rows
-        assert [r["filename"] for r in used] == ["im82.fits"]
+        used = select_images(conn, rows, AssessmentPolicy.ACCEPTED, PRODUCTION).files
+        assert [r.filename for r in used] == ["im82.fits"]
         (counting,) = verdicts(conn, pipeline, [1], PRODUCTION)
         assert counting["pfw_attempt_id"] == 8
 
@@ -469,10 +469,10 @@ def test_of_two_deliveries_of_an_image_the_newer_is_used_with_its_own_mask(datab
     with database.read() as conn:
         images = select_images(
             conn, catalog.find(conn, {"filetype": "cp_image"}), AssessmentPolicy.ACCEPTED
-        ).rows
+        ).files
         masks = companions(catalog.find(conn, {"filetype": "cp_mask"}), images)
-    assert [r["filename"] for r in images] == ["c4d_150411_035242_ooi_z_ls10.N3.fits"]
-    assert [r["filename"] for r in masks] == ["c4d_150411_035242_ood_z_ls10.N3.fits"]
+    assert [r.filename for r in images] == ["c4d_150411_035242_ooi_z_ls10.N3.fits"]
+    assert [r.filename for r in masks] == ["c4d_150411_035242_ood_z_ls10.N3.fits"]
 
 
 def test_a_person_s_verdict_counts_for_both_cuts(database: Database) -> None:
@@ -484,7 +484,7 @@ def test_a_person_s_verdict_counts_for_both_cuts(database: Database) -> None:
     with database.read() as conn:
         assert standings(conn, [1])[1].of("finalcut")[0] is Verdict.REJECTED
         rows = catalog.find(conn, {"filetype": "red_immask"})
-        assert select_images(conn, rows, AssessmentPolicy.ACCEPTED).rows == []
+        assert select_images(conn, rows, AssessmentPolicy.ACCEPTED).files == []
 
 
 def test_a_person_s_verdict_after_final_cut_acts_on_the_first_cut_s_list_and_tag(night: Database) -> None:

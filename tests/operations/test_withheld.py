@@ -37,7 +37,7 @@ def plan(database: Database, scope: Scope = PRODUCTION, **more: str) -> tuple[se
     """Exposures that a plan takes, and those that it leaves out with the reasons."""
     with database.read() as conn:
         finder = InputFinder(conn, scope)
-        used = {int(row["expnum"]) for row in finder.find({**QUERY, **more})}
+        used = {row.expnum for row in finder.find({**QUERY, **more})}
         left: dict[int, set[str]] = {}
         for one in finder.omitted.values():
             left.setdefault(int(one.expnum or 0), set()).add(one.reason)
@@ -90,7 +90,7 @@ def test_only_the_ccds_that_no_other_run_has_are_named(night: Database) -> None:
         junk(conn)
     with night.read() as conn:
         finder = InputFinder(conn, PRODUCTION)
-        used = {(r["expnum"], r["ccdnum"]) for r in finder.find(QUERY)}
+        used = {(r.expnum, r.ccdnum) for r in finder.find(QUERY)}
         names = {o.filename for o in finder.omitted.values() if o.reason == JUNK}
     assert used == {(1, 1), (2, 1), (2, 2)}
     assert names == {"im12.fits"}
@@ -159,7 +159,7 @@ def test_files_of_a_named_junk_run_are_named_with_the_mark(night: Database) -> N
         junk(conn)
     assert plan(night, attempt="D00000001_r1p01") == (set(), {1: {JUNK}})
     with night.read() as conn:
-        assert {r["filename"] for r in catalog.withheld_rows(conn, {"filetype": "red_immask"})} == {
+        assert {r.filename for r in catalog.withheld_files(conn, {"filetype": "red_immask"})} == {
             "im11.fits",
             "im12.fits",
         }

@@ -10,13 +10,19 @@ from desdm.pipelines.calframes import NONE, night, nights
 from desdm.pipelines.precal import PRECAL
 from desdm.pipelines.supercal import SUPERCAL
 from desdm.schema.runname import RunName
+from tests.support.catalogfile import catalog_file
 
 
 def row(expnum, obstype, title, band=None, nite="20160101"):
-    return {
-        "filename": f"DECam_{expnum:08d}.fits.fz", "path": "raw", "filetype": "raw", "expnum": expnum, "obstype": obstype,
-        "object": title, "band": band, "nite": nite, "ccds": "1:4",
-    }  # fmt: skip
+    return catalog_file(
+        f"DECam_{expnum:08d}.fits.fz",
+        expnum=expnum,
+        obstype=obstype,
+        object=title,
+        band=band,
+        nite=nite,
+        ccds="1:4",
+    )
 
 
 def archive(rows):
@@ -119,7 +125,7 @@ def test_precal_is_planned_ccd_by_ccd_and_band_by_band():
         for w in wrappers
         if w.module.name == "mkflatcor" and w.keys["ccdnum"] == "3" and w.keys["band"] == "r"
     )
-    assert [f.row["expnum"] for f in flat.inputs["raw"]] == [206, 207, 208]
+    assert [f.columns["expnum"] for f in flat.inputs["raw"]] == [206, 207, 208]
     assert [f.filename for f in flat.inputs["biascor"]] == ["20160101_r1p01_c03_biascor.fits"]
     assert [f.filename for f in flat.inputs["frames"]] == ["20160101_r1p01_r_flatframes.fits"]
     # A CCD's bias, flats of all bands and their scaling are of no other job's making within a block.

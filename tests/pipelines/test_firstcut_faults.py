@@ -40,7 +40,7 @@ class Told:
             self.findings = {
                 run: watch.messages(conn, store.attempt_by_name(conn, run).id, level=2) for run in night.runs
             }
-            self.images = [str(r["filename"]) for r in catalog.find(conn, {"filetype": "red_immask"})]
+            self.images = [r.filename for r in catalog.find(conn, {"filetype": "red_immask"})]
         opened.close()
 
     def verdict(self, corner: str) -> dict[str, Any]:

@@ -38,8 +38,7 @@ def _picture(facility: Facility, run: str) -> bytes:
         (found,) = [
             record
             for row in catalog.find(conn, {"attempt": run, "filetype": "qa_plot"})
-            if (record := catalog.by_name(conn, str(row["filename"]))) is not None
-            and "focalplane" in record.filename
+            if (record := catalog.by_name(conn, row.filename)) is not None and "focalplane" in record.filename
         ]
     return facility.archive.path(found).read_bytes()
 

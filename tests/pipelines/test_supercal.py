@@ -38,7 +38,7 @@ class Campaign:
             rows = catalog.find(conn, {"attempt": attempt, "filetype": filetype})
         root = opened.archive.root
         opened.close()
-        return [root / r["fullname"] for r in rows]
+        return [root / r.fullname for r in rows]
 
 
 def run(facility: Facility, pipeline: str, settings: dict[str, str]) -> str:

@@ -7,23 +7,24 @@ from typing import Any
 
 import pytest
 
+from desdm.archive.catalogfile import CatalogFile
 from desdm.errors import PlanError
 from desdm.pipelines.tile import cover
+from tests.support.catalogfile import catalog_file
 
 
-def _row(ra: float, dec: float, size: float, band: str = "r") -> dict[str, Any]:
+def _row(ra: float, dec: float, size: float, band: str = "r") -> CatalogFile:
     half = size / 2
-    return {
-        "filename": f"{ra}_{band}.fits", "band": band, "ra_cent": ra, "dec_cent": dec, "pixscale": 0.2627,
-        "racmin": (ra - half) % 360, "racmax": (ra + half) % 360, "deccmin": dec - half, "deccmax": dec + half,
-        "crossra0": "N",
-    }  # fmt: skip
+    return catalog_file(
+        f"{ra}_{band}.fits", band=band, ra_cent=ra, dec_cent=dec, pixscale=0.2627, racmin=(ra - half) % 360,
+        racmax=(ra + half) % 360, deccmin=dec - half, deccmax=dec + half, crossra0="N",
+    )  # fmt: skip
 
 
-def _finder(rows: Sequence[Mapping[str, Any]]) -> Any:
+def _finder(rows: Sequence[CatalogFile]) -> Any:
     asked: list[Mapping[str, str]] = []
 
-    def find(query: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
+    def find(query: Mapping[str, str]) -> Sequence[CatalogFile]:
         asked.append(query)
         return rows
 

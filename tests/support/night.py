@@ -60,9 +60,7 @@ class Processed:
             rows = catalog.find(conn, query)
         root = opened.archive.root
         opened.close()
-        return [
-            root / r["fullname"] for r in sorted(rows, key=lambda r: (r.get("ccdnum") or 0, r["filename"]))
-        ]
+        return [root / r.fullname for r in sorted(rows, key=lambda r: (r.ccdnum or 0, r.filename))]
 
     def true(self, expnum: int, ccdnum: int) -> fits.HDUList:
         """The truth of one CCD image."""

@@ -11,6 +11,7 @@ from astropy.io import fits
 
 from desdm.archive import catalog
 from desdm.archive.archive import Archive
+from desdm.archive.catalogfile import CatalogFile
 from desdm.archive.deposit import deposit
 from desdm.archive.model import Deposit
 from desdm.errors import PlanError
@@ -19,6 +20,7 @@ from desdm.pipelines.exposure import exposure
 from desdm.schema.database import Database
 from desdm.survey.detectors import absent, dead, living, night_of, outage_regions, outages, outages_of
 from desdm.survey.raw import open_raw
+from tests.support.catalogfile import catalog_file
 
 #: DES nights; a real year has CCDs that others have not.
 WORKING = {
@@ -75,11 +77,9 @@ def test_the_first_bad_frames_of_n30_are_those_of_the_report() -> None:
     assert [o.ccdnum for o in outages_of(evening)] == [61, 31]
 
 
-def row(nite: str, **more: Any) -> dict[str, Any]:
-    return {
-        "filename": "DECam_00241238.fits.fz", "expnum": 241238, "band": "r", "nite": nite, "ccds": "1:62",
-        "instrument": "DECam", "obstype": "object", **more,
-    }  # fmt: skip
+def row(nite: str, **more: Any) -> CatalogFile:
+    columns = {"expnum": 241238, "band": "r", "ccds": "1:62", "instrument": "DECam", "obstype": "object"}
+    return catalog_file("DECam_00241238.fits.fz", nite=nite, **{**columns, **more})
 
 
 def test_an_exposure_is_planned_without_them_and_says_why() -> None:
@@ -139,7 +139,7 @@ def test_ingest_expects_the_working_ccds(
     assert not [finding for _, finding in report.findings if finding.key == "NEXTEND"]
     with sqlite.read() as conn:
         (found,) = catalog.find(conn, {"filetype": "raw", "expnum": "7"})
-    assert found["ccds"] == "1,3:60,62"
+    assert found.metadata.ccds == "1,3:60,62"
     # On a night on which they worked two CCDs would be missing, and expected.
     early = open_raw(_exposure(tmp_path / "early.fits", ccds, "20121101"))
     assert bool(early.findings) is not delivered

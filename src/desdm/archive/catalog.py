@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.sql.elements import ColumnElement
 
 from desdm.archive import store
 from desdm.archive.archive import Archive
+from desdm.archive.catalogfile import CatalogFile, FileIdentity
 from desdm.archive.filetypes import BY_NAME, FILETYPES
 from desdm.archive.model import FileRecord, Scope
 from desdm.archive.names import split_name
@@ -20,7 +20,7 @@ from desdm.archive.unsound import unsound
 from desdm.errors import UsageError
 from desdm.schema import METADATA_TABLES, desfile
 
-__all__ = ["attempt_number", "by_name", "define", "files", "find", "find_sound", "withheld_rows"]
+__all__ = ["attempt_number", "by_name", "define", "files", "find", "find_sound", "withheld_files"]
 
 _ATTEMPT = re.compile(r"(.+)_r(\d{1,9})p(\d{1,9})")
 _SPECIAL = ("attempt", "region", "tag")
@@ -102,7 +102,7 @@ def find(
     blessed: bool = False,
     limit: int | None = None,
     archive: str | None = None,
-) -> list[dict[str, Any]]:
+) -> list[CatalogFile]:
     """Files by what they are, for planning: only what may be used.
 
     Keys are columns of ``desfile`` and of the metadata tables, and ``attempt`` (``<unit>_r<req>p<att>``, or a
@@ -125,16 +125,14 @@ def find(
     blessed
         Only files of attempts that are done, or flagged and marked ACTIVE, and files that no attempt produced.
     limit
-        At most so many rows.
+        At most so many files.
     archive
         Only copies in this archive.
 
     Returns
     -------
-    list of dict
-        In the order of names: ``filename`` (with compression suffix), ``fullname`` (path relative to the
-        archive's root), id, filetype, filesize, sha256, md5sum, compression, pfw_attempt_id, archive_name and
-        the metadata columns of the file's table.
+    list of CatalogFile
+        In the order of names.
 
     Raises
     ------
@@ -144,16 +142,16 @@ def find(
         If there is no such attempt.
     """
     criteria = {key.lower(): str(value) for key, value in query.items()}
-    rows = _matching(conn, criteria, archive)
+    matches = _matching(conn, criteria, archive)
     if "attempt" not in criteria:
-        rows = _standing(conn, rows, scope, blessed, criteria.get("tag"), {})
-    rows = _once(rows)
-    return rows if limit is None else rows[:limit]
+        matches = _standing(conn, matches, scope, blessed, criteria.get("tag"), {})
+    matches = _once(matches)
+    return matches if limit is None else matches[:limit]
 
 
 def find_sound(
     conn: Connection, query: Mapping[str, str], scope: Scope | None = None, *, replaced: bool = False
-) -> tuple[list[dict[str, Any]], list[tuple[dict[str, Any], str]]]:
+) -> tuple[list[CatalogFile], list[tuple[CatalogFile, str]]]:
     """Return what `find` does, but for files that must not be used because of their lineage; these apart, each with why.
 
     Such a file supersedes nothing: where another attempt has the product, that one is returned. Parameters as of `find`.
@@ -170,42 +168,42 @@ def find_sound(
         Also return, of what must not be used, the files of which another of the same subject is returned.
     """
     criteria = {key.lower(): str(value) for key, value in query.items()}
-    rows = _matching(conn, criteria, None)
-    reasons = unsound(conn, {int(row["id"]): row.get("expnum") for row in rows})
+    matches = _matching(conn, criteria, None)
+    reasons = unsound(conn, {file.id: file.expnum for file in matches})
     if "attempt" not in criteria:
-        rows = _standing(conn, rows, scope, False, criteria.get("tag"), reasons)
-    rows = _once(rows)
-    sound = [row for row in rows if row["id"] not in reasons]
-    have = set() if replaced else {_subject(row) for row in sound}
-    left = [(row, reasons[row["id"]]) for row in rows if row["id"] in reasons and _subject(row) not in have]
+        matches = _standing(conn, matches, scope, False, criteria.get("tag"), reasons)
+    matches = _once(matches)
+    sound = [file for file in matches if file.id not in reasons]
+    have = set() if replaced else {_product(file) for file in sound}
+    left = [(file, reasons[file.id]) for file in matches if file.id in reasons and _product(file) not in have]
     return sound, left
 
 
-def _subject(row: Mapping[str, Any]) -> tuple[object, ...]:
+def _product(file: CatalogFile) -> tuple[object, ...]:
     """What a file is of: another of the same may stand for it."""
-    return tuple(row.get(key) for key in ("filetype", "expnum", "ccdnum", "band", "nite", "tilename"))
+    return file.filetype, file.subject, file.nite, file.tilename
 
 
-def _matching(conn: Connection, criteria: Mapping[str, str], archive: str | None) -> list[dict[str, Any]]:
+def _matching(conn: Connection, criteria: Mapping[str, str], archive: str | None) -> list[CatalogFile]:
     """Files that fit a query, of whatever attempt, in the order of their names."""
-    rows: list[dict[str, Any]] = []
     selections = _selections(conn, criteria)
-    for table, conditions in selections:
-        columns, matches = store.find_rows(conn, table, conditions, archive)
-        rows += [_row(dict(zip(columns, row, strict=True))) for row in matches]
+    matches = [
+        file
+        for table, conditions in selections
+        for file in store.find_files(conn, table, conditions, archive)
+    ]
     if len(selections) > 1:
-        rows.sort(key=lambda row: (row["filename"], row["id"]))
-    return rows
+        matches.sort(key=lambda file: (file.filename, file.id))
+    return matches
 
 
-def withheld_rows(
+def withheld_files(
     conn: Connection, query: Mapping[str, str], scope: Scope | None = None
-) -> list[dict[str, Any]]:
+) -> list[FileIdentity]:
     """Return the files that fit a query and that `find` never returns; see `desdm.archive.withheld`.
 
     Their attempt is JUNK, PRUNED or of another run class than ``scope`` has (unless the query names attempts), or no sound
-    copy of them is in the archive. Parameters as of `find`; columns id, filename, filetype, pfw_attempt_id, expnum,
-    ccdnum, band and nite.
+    copy of them is in the archive. Parameters as of `find`.
 
     Parameters
     ----------
@@ -219,9 +217,9 @@ def withheld_rows(
     criteria = {key.lower(): str(value) for key, value in query.items()}
     named = "attempt" in criteria
     return [
-        row
+        file
         for table, conditions in _selections(conn, criteria)
-        for row in store.withheld_rows(conn, table, conditions, scope, named)
+        for file in store.withheld_files(conn, table, conditions, scope, named)
     ]
 
 
@@ -280,61 +278,56 @@ def _file_conditions(conn: Connection, criteria: Mapping[str, str]) -> list[Colu
     return conditions
 
 
-def _row(row: dict[str, Any]) -> dict[str, Any]:
-    """Add the full name to a row, and the compression to its file name."""
-    row["filename"] += row["compression"]
-    row["fullname"] = f"{row['path']}/{row['filename']}" if row["path"] else row["filename"]
-    return row
-
-
-def _once(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _once(files: list[CatalogFile]) -> list[CatalogFile]:
     """Without raw frames that are there under another name already: same exposure number, same bytes or pixels."""
     earlier: set[tuple[int, str]] = set()
     again: set[int] = set()
-    for row in sorted((r for r in rows if r["filetype"] == "raw"), key=lambda r: int(r["id"])):
-        keys = {(row["expnum"], row[k]) for k in ("sha256", "data_digest") if row[k] is not None}
-        if row["expnum"] is not None and earlier & keys:
-            again.add(row["id"])
+    for file in sorted((f for f in files if f.filetype == "raw"), key=lambda f: f.id):
+        if file.expnum is None:
+            continue
+        keys = {(file.expnum, d) for d in (file.sha256, file.metadata.data_digest) if d is not None}
+        if earlier & keys:
+            again.add(file.id)
         earlier |= keys
-    return [row for row in rows if row["id"] not in again] if again else rows
+    return [file for file in files if file.id not in again] if again else files
 
 
 def _standing(
     conn: Connection,
-    rows: list[dict[str, Any]],
+    files: list[CatalogFile],
     scope: Scope | None,
     blessed: bool,
     tag: str | None,
     reasons: Mapping[int, str],
-) -> list[dict[str, Any]]:
-    """The rows whose attempt is in scope, for use and not superseded by another that has the tag too.
+) -> list[CatalogFile]:
+    """The files whose attempt is in scope, for use and not superseded by another that has the tag too.
 
     Those with a reason not to be used supersede nothing.
     """
-    attempts = sorted({row["pfw_attempt_id"] for row in rows if row["pfw_attempt_id"] is not None})
+    attempts = sorted({file.pfw_attempt_id for file in files if file.pfw_attempt_id is not None})
     tagged = None if tag is None else lambda column: condition(column, tag)
     gone = store.superseded(
-        conn, attempts, scope, blessed=blessed, tag_condition=tagged, spoiled=_spoiled(rows, reasons)
+        conn, attempts, scope, blessed=blessed, tag_condition=tagged, spoiled=_spoiled(files, reasons)
     )
     if not gone:
-        return rows
-    return [row for row in rows if _stands(row, gone.get(row["pfw_attempt_id"], ()))]
+        return files
+    return [file for file in files if _stands(file, gone.get(file.pfw_attempt_id or 0, ()))]
 
 
-def _spoiled(rows: Sequence[Mapping[str, Any]], reasons: Mapping[int, str]) -> dict[int, store.Spoiled]:
+def _spoiled(files: Sequence[CatalogFile], reasons: Mapping[int, str]) -> dict[int, store.Spoiled]:
     """The products of each attempt that must not be used, and those of which none may be."""
     if not reasons:
         return {}
     single: dict[int, set[tuple[str, str | None, int | None]]] = {}
     usable: dict[int, set[tuple[str, str | None]]] = {}
-    for row in rows:
-        attempt, product = row["pfw_attempt_id"], (row["filetype"], row.get("band"))
+    for file in files:
+        attempt = file.pfw_attempt_id
         if attempt is None:
             continue
-        if row["id"] in reasons:
-            single.setdefault(attempt, set()).add((*product, row.get("ccdnum")))
+        if file.id in reasons:
+            single.setdefault(attempt, set()).add((file.filetype, file.band, file.ccdnum))
         else:
-            usable.setdefault(attempt, set()).add(product)
+            usable.setdefault(attempt, set()).add((file.filetype, file.band))
     return {
         attempt: store.Spoiled(
             frozenset(products), frozenset({p[:2] for p in products} - usable.get(attempt, set()))
@@ -343,9 +336,8 @@ def _spoiled(rows: Sequence[Mapping[str, Any]], reasons: Mapping[int, str]) -> d
     }
 
 
-def _stands(row: Mapping[str, Any], rivals: Sequence[store.Rival] | None) -> bool:
+def _stands(file: CatalogFile, rivals: Sequence[store.Rival] | None) -> bool:
     """Whether a product may be used and no rival of its attempt supersedes it."""
     if rivals is None:
         return False
-    product = row["filetype"], row.get("band"), row.get("ccdnum")
-    return not any(rival.supersedes(*product) for rival in rivals)
+    return not any(rival.supersedes(file.filetype, file.band, file.ccdnum) for rival in rivals)

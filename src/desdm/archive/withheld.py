@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection
 
 from desdm.archive import catalog, store
+from desdm.archive.catalogfile import FileIdentity
 from desdm.archive.model import Scope
 from desdm.schema.states import DataState
 
@@ -19,9 +19,9 @@ _NO_COPY = "no sound copy of it is in the archive (see: desdm audit)"
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """A file that a query does not return (its ``row`` has id, filename, expnum, ccdnum, band, nite), and why."""
+    """A file that a query does not return, and why."""
 
-    row: Mapping[str, Any]
+    file: FileIdentity
     reason: str
 
 
@@ -78,36 +78,27 @@ def outside(attempt: store.AttemptFacts, scope: Scope) -> str:
 
 
 def withheld(
-    conn: Connection,
-    query: Mapping[str, str],
-    matches: Sequence[Mapping[str, Any]],
-    scope: Scope | None = None,
-    *,
-    key: Callable[[Mapping[str, Any]], object] = lambda row: (row["expnum"], row["ccdnum"], row["band"]),
+    conn: Connection, query: Mapping[str, str], scope: Scope | None = None, *, known: Collection[int] = ()
 ) -> list[Withheld]:
-    """Return the files that fit a query but must not be used, of subjects of which it finds nothing else.
+    """Return the files that fit a query but must not be used.
 
     Parameters
     ----------
     query, scope
         As of `desdm.archive.catalog.find`. Attempts of other projects and campaigns are not looked at.
-    matches
-        What the query returned.
-    key
-        Subject of a row: two files of one subject stand for one another. Exposure, CCD and band.
+    known
+        Numbers of files that the query returned; they are left out.
     """
-    rows = catalog.withheld_rows(conn, query, scope)
-    have = {key({"expnum": None, "ccdnum": None, "band": None, **row}) for row in matches} if rows else set()
-    left = [row for row in rows if key(row) not in have]
-    numbers = {int(row["pfw_attempt_id"]) for row in left if row["pfw_attempt_id"] is not None}
+    left = [file for file in catalog.withheld_files(conn, query, scope) if file.id not in known]
+    numbers = {file.pfw_attempt_id for file in left if file.pfw_attempt_id is not None}
     reasons = unfit_reasons(conn, numbers, scope) if numbers else {}
-    deleted = store.deletions_of(conn, [int(r["id"]) for r in left if r["pfw_attempt_id"] not in reasons])
-    return [Withheld(row, reasons.get(row["pfw_attempt_id"]) or _gone(row, deleted)) for row in left]
+    deleted = store.deletions_of(conn, [file.id for file in left if file.pfw_attempt_id not in reasons])
+    return [Withheld(file, reasons.get(file.pfw_attempt_id or 0) or _gone(file.id, deleted)) for file in left]
 
 
-def _gone(row: Mapping[str, Any], deleted: Mapping[int, tuple[str, str]]) -> str:
+def _gone(number: int, deleted: Mapping[int, tuple[str, str]]) -> str:
     """Say what became of a file that has no sound copy: deleted, by whom and why, or missing."""
-    if int(row["id"]) not in deleted:
+    if number not in deleted:
         return _NO_COPY
-    who, reason = deleted[int(row["id"])]
+    who, reason = deleted[number]
     return f"it was deleted by {who}: {reason} (until its bytes go: desdm delete --undelete)"

@@ -73,11 +73,17 @@ def command(
                 if another := re.search(r",\s*(\w+)\s*=", value):
                     raise UsageError(f"--query {part!r}: give --query once more for {another[1]}")
                 conditions[key.strip()] = value.strip()
-            rows = catalog.find(conn, {k: v for k, v in conditions.items() if v is not None}, limit=most)
+            matches = catalog.find(conn, {k: v for k, v in conditions.items() if v is not None}, limit=most)
             document = [
-                {key: row[key] for key in ("filename", "filetype", "band")}
-                | {"path": str(root / row["fullname"]), "sha256": row["sha256"], "filesize": row["filesize"]}
-                for row in rows
+                {
+                    "filename": f.filename,
+                    "filetype": f.filetype,
+                    "band": f.band,
+                    "path": str(root / f.fullname),
+                    "sha256": f.sha256,
+                    "filesize": f.filesize,
+                }
+                for f in matches
             ]
         else:
             records = catalog.files(
@@ -101,7 +107,7 @@ def command(
                     catalog.files(conn, attempt=attempt, filetype=filetype, band=band, tag=tag, junk=True)
                 )
         no_tag = catalog.missing_tag(conn, tag) if tag and not document else ""
-        numbers = [row["id"] for row in rows] if query else [f.id for f in records]
+        numbers = [f.id for f in matches] if query else [f.id for f in records]
         findings = store.findings_of(conn, numbers)
         suspects = store.suspects_of(conn, numbers)
     entries: list[dict[str, Any]] = []

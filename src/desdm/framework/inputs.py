@@ -8,13 +8,14 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from desdm import wcl
+from desdm.archive.catalogfile import CatalogFile
 from desdm.errors import PlanError, WCLError
 from desdm.framework.filenames import NamePattern, expand_value, name_pattern, query_name
 from desdm.framework.pipeline import FileSet, Module, Pipeline
-from desdm.framework.plan import Row
 from desdm.framework.scope import InputFinder
 from desdm.framework.sections import Settings
 
@@ -86,7 +87,7 @@ def find_by_name(
     module: Module,
     fileset: FileSet,
     run: Settings,
-) -> tuple[str, list[Row]]:
+) -> tuple[str, list[CatalogFile]]:
     """Files of the archive that an input by name may mean; none is no error, since the attempt itself may make it.
 
     Parameters
@@ -101,7 +102,7 @@ def find_by_name(
     Returns
     -------
     tuple
-        The query as text, and the rows.
+        The query as text, and the files.
 
     Raises
     ------
@@ -116,15 +117,15 @@ def find_by_name(
         name = query_name(name_pattern(pipeline, fileset), scope)
     except WCLError as err:
         raise PlanError(f"module {module.name}, input {fileset.name}: {err.message}") from err
-    rows: list[Row] = []
+    files: list[CatalogFile] = []
     for part in name.split(","):
-        rows += finder.find_named(part, finder.scope)[0]
-    return f"filename = {name}", rows
+        files += finder.find_named(part, finder.scope)[0]
+    return f"filename = {name}", files
 
 
 def find_by_program(
     finder: InputFinder, module: Module, fileset: FileSet, run: Settings
-) -> tuple[str, list[Row]]:
+) -> tuple[str, list[CatalogFile]]:
     """Run the query program of a file set and read its result.
 
     The program writes a WCL file to ``${qoutfile}``: each section with a ``filename`` is a file, and its other keys
@@ -175,7 +176,7 @@ def find_by_program(
             tree = wcl.read(output, compat=True).tree
         except WCLError as err:
             raise PlanError(f"{where}: the answer of {fileset.program} is not WCL: {err.message}") from err
-    return f"{fileset.program} {fileset.args}", _catalogue_rows(
+    return f"{fileset.program} {fileset.args}", _catalogue_files(
         finder, list(_file_sections(tree, fileset.name, {})), where
     )
 
@@ -191,17 +192,19 @@ def _file_sections(tree: Settings, nick: str, around: Mapping[str, str]) -> Iter
         yield from _file_sections(inner, nick, values)
 
 
-def _catalogue_rows(finder: InputFinder, files: Sequence[Mapping[str, str]], where: str) -> list[Row]:
-    """The archive's rows of the files, with what the program says of them on top."""
-    rows: list[Row] = []
-    for file in files:
-        name = file.get("filename", file.get("fullname", "")).rpartition("/")[2] + file.get("compression", "")
+def _catalogue_files(
+    finder: InputFinder, sections: Sequence[Mapping[str, str]], where: str
+) -> list[CatalogFile]:
+    """The archive's records of the files, with what the program says of them on top."""
+    files: list[CatalogFile] = []
+    for values in sections:
+        name = values.get("filename", values.get("fullname", "")).rpartition("/")[2]
+        name += values.get("compression", "")
         matches, omitted = finder.find_named(name, None)
         if not matches and omitted:
             continue
         if not matches:
             raise PlanError(f"{where}: {name} is not in the archive; ingest it")
-        rows.append(
-            {**matches[0], **{k: v for k, v in file.items() if k not in ("filename", "fullname", "path")}}
-        )
-    return rows
+        overrides = {k: v for k, v in values.items() if k not in ("filename", "fullname", "path")}
+        files.append(replace(matches[0], overrides=overrides))
+    return files

@@ -165,10 +165,10 @@ def _excluded_line(wrapper: PlannedWrapper) -> list[str]:
     if wrapper.keys.get("ccdnum"):
         return []
     ccds_by_file = {
-        f.filename: sorted(excluded_ccds((f.row,)), key=int)
+        f.filename: sorted(excluded_ccds((f.columns,)), key=int)
         for files in wrapper.inputs.values()
         for f in files
-        if f.row.get("excluded_ccds")
+        if f.columns.get("excluded_ccds")
     }
     items = ",".join("|".join((_checked_name(name, "file"), *ccds)) for name, ccds in ccds_by_file.items())
     return [f"    excluded = {items}\n"] if items else []
@@ -201,7 +201,7 @@ def _list_rows(wrapper: PlannedWrapper, list_set: ListSet) -> Iterable[tuple[str
         def sort_key(item: tuple[str, PlannedFile]) -> tuple[float, str]:
             """Return the sort key of a row, a number or a text."""
             file, place = item[1], f"module {wrapper.module.name}, list {list_set.name}: sortkey {column}"
-            value = file.filename if column in ("filename", "fullname") else file.row.get(column)
+            value = file.filename if column in ("filename", "fullname") else file.columns.get(column)
             if value is None:
                 raise PlanError(f"{place}: {file.filename} has no such column")
             try:
@@ -242,7 +242,7 @@ def _cell(text: str, nick: str, file: PlannedFile, wrapper: PlannedWrapper, list
         return f"form:{len(form)}:{form}{cell}" if form else cell
     if name == "filename":
         return file.filename
-    value = file.row.get(name)
+    value = file.columns.get(name)
     if value is None:
         raise PlanError(
             f"module {wrapper.module.name}, list {list_set.name}: {file.filename} has no column {name}"

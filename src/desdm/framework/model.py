@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
+from desdm.archive.catalogfile import CatalogFile, Scalar
 from desdm.errors import PlanError
 from desdm.schema.runname import RunName
 from desdm.schema.states import AttemptState, DataState, JobState, RunClass, WrapperState
 
-__all__ = ["Attempt", "Job", "Row", "Value", "WrapperRow", "number"]
+__all__ = ["Attempt", "Columns", "FindFiles", "Job", "Value", "WrapperRow", "number"]
 
-#: A value in a column of the file catalogue.
-Value: TypeAlias = str | int | float | datetime | None
-#: A file of the catalogue, with the columns of its file type: which ones a plan needs, its pipeline says.
-Row: TypeAlias = Mapping[str, Value]
+#: A value in a column of the database.
+Value: TypeAlias = Scalar
+#: What is known of a planned file, by column: which ones a plan needs, its pipeline says.
+Columns: TypeAlias = Mapping[str, Value]
+#: Looks up files in the archive: query → files.
+FindFiles: TypeAlias = Callable[[Mapping[str, str]], Sequence[CatalogFile]]
 
 
-def number(row: Row, column: str) -> float:
-    """Return the number in a column of a row; `PlanError` if the file has none."""
-    value = row.get(column)
+def number(file: CatalogFile, column: str) -> float:
+    """Return the number in a column of a file; `PlanError` if the file has none."""
+    value = file.value(column)
     if not isinstance(value, str | int | float):
-        raise PlanError(f"{row.get('filename')} has no {column}; correct its record, or choose other files")
+        raise PlanError(f"{file.filename} has no {column}; correct its record, or choose other files")
     return float(value)
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from desdm.archive.catalogfile import CatalogFile
 from desdm.errors import PlanError, WCLError
 from desdm.framework.filenames import NamePattern, base_name
-from desdm.framework.model import Row
+from desdm.framework.model import Columns
 from desdm.framework.pipeline import FileSet, Module
 
 __all__ = [
@@ -18,10 +19,9 @@ __all__ = [
     "NewNamePicker",
     "Picker",
     "PlannedFile",
-    "Row",
+    "archived_file",
     "excluded_ccds",
     "expand_names",
-    "file_from_row",
     "text_of",
 ]
 
@@ -33,7 +33,7 @@ class PlannedFile:
     filename: str
     filetype: str
     directory: str
-    row: Row
+    columns: Columns
     #: number of the wrapper that makes it; 0: it lies in the archive already
     wrapnum: int = 0
     optional: bool = False
@@ -63,16 +63,17 @@ class FileLookup:
         return self.planned.get(name) or self.archived.get(name)
 
 
-def file_from_row(row: Row, fileset: FileSet) -> PlannedFile:
-    """A file that lies in the archive."""
-    return PlannedFile(
-        str(row["filename"]), str(row.get("filetype", fileset.filetype)), str(row["path"]), row
-    )
+def archived_file(file: CatalogFile) -> PlannedFile:
+    """Return the file of a plan that lies in the archive."""
+    columns = file.columns()
+    return PlannedFile(file.filename, str(columns["filetype"]), file.path, columns)
 
 
-def excluded_ccds(rows: Iterable[Row]) -> frozenset[str]:
-    """Return the CCDs that every one of these rows says must not be used."""
-    sets = [frozenset(str(row.get("excluded_ccds") or "").split(",")) - {""} for row in rows]
+def excluded_ccds(columns_of_files: Iterable[Columns]) -> frozenset[str]:
+    """Return the CCDs that every one of these files says must not be used."""
+    sets = [
+        frozenset(str(columns.get("excluded_ccds") or "").split(",")) - {""} for columns in columns_of_files
+    ]
     return frozenset.intersection(*sets) if sets else frozenset()
 
 
@@ -140,12 +141,12 @@ class KeyPicker:
     def __init__(self, module: Module, fileset: FileSet, files: Sequence[PlannedFile]) -> None:
         self.module, self.fileset, self.name = module, fileset, fileset.name
         self.files = tuple(files)
-        self.has_exclusions = any(f.row.get("excluded_ccds") for f in files)
+        self.has_exclusions = any(f.columns.get("excluded_ccds") for f in files)
         self.match: tuple[str, ...] = ()
         if not fileset.whole and files:
             # What no file says of itself cannot part them.
             keys = fileset.match or module.loop
-            self.match = tuple(k for k in keys if any(f.row.get(k) is not None for f in files))
+            self.match = tuple(k for k in keys if any(f.columns.get(k) is not None for f in files))
         #: for some of the keys: values → files; an index is built at its first use
         self.indexes: dict[tuple[str, ...], dict[tuple[str, ...], tuple[PlannedFile, ...]]] = {}
 
@@ -158,7 +159,7 @@ class KeyPicker:
         ccdnum = keys.get("ccdnum")
         if self.has_exclusions and ccdnum:
             # A file of several CCDs serves all of them but those that are excluded.
-            picked = tuple(f for f in picked if ccdnum not in excluded_ccds((f.row,)))
+            picked = tuple(f for f in picked if ccdnum not in excluded_ccds((f.columns,)))
         if not picked and not self.fileset.optional:
             where = ", ".join(f"{k}={v}" for k, v in keys.items()) or "the whole run"
             raise InputError(
@@ -182,7 +183,7 @@ class KeyPicker:
         if keys not in self.indexes:
             index: dict[tuple[str, ...], list[PlannedFile]] = {}
             for file in self.files:
-                index.setdefault(tuple(text_of(file.row.get(k)) for k in keys), []).append(file)
+                index.setdefault(tuple(text_of(file.columns.get(k)) for k in keys), []).append(file)
             self.indexes[keys] = {of: tuple(files) for of, files in index.items()}
         return self.indexes[keys].get(values, ())
 
@@ -211,8 +212,8 @@ class NewNamePicker:
     def pick(self, keys: Mapping[str, str], scope: Mapping[str, str]) -> tuple[PlannedFile, ...]:
         """One file for each file of the source."""
         files: list[PlannedFile] = []
-        for row in (file.row for file in self.source.pick(keys, scope)):
-            values = {**scope, **{k: str(v) for k, v in row.items() if v is not None}}
+        for source in self.source.pick(keys, scope):
+            values = {**scope, **{k: str(v) for k, v in source.columns.items() if v is not None}}
             files += _files_of_names(self.pattern, values, self.module, self.fileset, self.lookup)
         return tuple(files)
 

@@ -168,7 +168,7 @@ class Pipeline:
     """A pipeline: blocks in series, name patterns, and default settings.
 
     ``inclfunc`` is the dotted name of a function ``(find, settings) -> dict`` called at submission, as the
-    DESDM's ``<<inclfunc>>``: it may look up files with ``find(query) -> rows`` and adds settings
+    DESDM's ``<<inclfunc>>``: it may look up files with ``find(query) -> files`` and adds settings
     (for instance a tile's geometry).
     """
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, groupby, product
 from typing import NamedTuple
 
+from desdm.archive.catalogfile import CatalogFile
 from desdm.errors import PlanError, WCLError
 from desdm.framework.filenames import NamePattern, base_name, directory_pattern, expand_value, name_pattern
+from desdm.framework.model import Columns
 from desdm.framework.picking import (
     FileLookup,
     KeyPicker,
@@ -20,10 +22,9 @@ from desdm.framework.picking import (
     NewNamePicker,
     Picker,
     PlannedFile,
-    Row,
+    archived_file,
     excluded_ccds,
     expand_names,
-    file_from_row,
     text_of,
 )
 from desdm.framework.pipeline import Block, FileSet, ListSet, Module, Pipeline
@@ -37,7 +38,6 @@ __all__ = [
     "PlannedInput",
     "PlannedJob",
     "PlannedWrapper",
-    "Row",
     "make_plan",
 ]
 
@@ -83,7 +83,7 @@ class PlannedInput(NamedTuple):
 
 def _planned_input(file: PlannedFile, keys: Mapping[str, str]) -> PlannedInput:
     """The input as a plan lists it; a file of several CCDs is of the wrapper's CCD."""
-    expnum, ccdnum = text_of(file.row.get("expnum")), text_of(file.row.get("ccdnum"))
+    expnum, ccdnum = text_of(file.columns.get("expnum")), text_of(file.columns.get("ccdnum"))
     if not ccdnum and expnum:
         ccdnum = keys.get("ccdnum", "")
     return PlannedInput(
@@ -121,7 +121,7 @@ def make_plan(
     pipeline: Pipeline,
     identity: RunName,
     settings: Settings,
-    rows_by_input: Mapping[tuple[str, str], Sequence[Row]],
+    files_by_input: Mapping[tuple[str, str], Sequence[CatalogFile]],
     run_dir: str,
 ) -> Plan:
     """Plan an attempt.
@@ -134,8 +134,8 @@ def make_plan(
         Unit, request and attempt.
     settings
         Values by key; a loop key without ``loopobj`` takes its values here (``ccdnum = (1:62)``).
-    rows_by_input
-        Rows of the archive for each external file set, by (module, file set).
+    files_by_input
+        Files of the archive for each external file set, by (module, file set).
     run_dir
         Directory of the attempt in the archive; an output that names no directory goes below it, by file type.
 
@@ -145,7 +145,7 @@ def make_plan(
         If a needed input is missing, a loop has no values, a name stands twice, or a module reads what
         another job of its own block makes.
     """
-    planner = _Planner(pipeline, identity, settings, rows_by_input, run_dir)
+    planner = _Planner(pipeline, identity, settings, files_by_input, run_dir)
     return Plan(tuple(planner.plan_block(number, block) for number, block in enumerate(pipeline.blocks, 1)))
 
 
@@ -157,10 +157,10 @@ class _Planner:
         pipeline: Pipeline,
         identity: RunName,
         settings: Settings,
-        rows_by_input: Mapping[tuple[str, str], Sequence[Row]],
+        files_by_input: Mapping[tuple[str, str], Sequence[CatalogFile]],
         run_dir: str,
     ) -> None:
-        self.pipeline, self.rows_by_input = pipeline, rows_by_input
+        self.pipeline, self.files_by_input = pipeline, files_by_input
         self.base: dict[str, str] = {k: v for k, v in settings.items() if isinstance(v, str)}
         self.base |= {
             "unitname": identity.unitname,
@@ -231,7 +231,7 @@ class _Planner:
             scope = {**base, **carried, **keys}
             inputs = {p.name: p.pick(keys, scope) for p in pickers}
             if not module.loop:
-                carried = _common_values(row.row for files in inputs.values() for row in files)
+                carried = _common_values(file.columns for files in inputs.values() for file in files)
                 scope = {**base, **carried}
             planned_outputs: dict[str, PlannedFile] = {}
             columns = {**carried, **keys}
@@ -266,14 +266,14 @@ class _Planner:
             filetypes = fileset.query.get("filetype", fileset.filetype).split(",")
             return [f for f in self.files.values() if f.filetype in filetypes]
         if not fileset.by_name and not fileset.newname:
-            return [
-                file_from_row(row, fileset) for row in self.rows_by_input.get((module.name, fileset.name), ())
-            ]
+            return [archived_file(file) for file in self.files_by_input.get((module.name, fileset.name), ())]
         lookup = self.lookup(module, fileset)
         pattern = self.name_of(module, fileset)
         if fileset.newname:
-            rows = [f.row for f in self.files_of_dependency(module, fileset, fileset.newname, sources)]
-            scopes = [{**base, **{k: str(v) for k, v in row.items() if v is not None}} for row in rows]
+            scopes = [
+                {**base, **{k: str(v) for k, v in f.columns.items() if v is not None}}
+                for f in self.files_of_dependency(module, fileset, fileset.newname, sources)
+            ]
         else:
             scopes = [dict(base)]
         files: list[PlannedFile] = []
@@ -285,7 +285,9 @@ class _Planner:
                 continue
             named = ((lookup.get(base_name(path)), values) for path, values in several)
             # The values in a name are columns of the file, too.
-            files += [replace(f, row={**values, **f.row}) if values else f for f, values in named if f]
+            files += [
+                replace(f, columns={**values, **f.columns}) if values else f for f, values in named if f
+            ]
         return files
 
     def files_of_dependency(
@@ -323,8 +325,8 @@ class _Planner:
 
     def lookup(self, module: Module, fileset: FileSet) -> FileLookup:
         """The files that a name of an input may mean."""
-        rows = self.rows_by_input.get((module.name, fileset.name), ())
-        return FileLookup(self.files, {str(row["filename"]): file_from_row(row, fileset) for row in rows})
+        archived = self.files_by_input.get((module.name, fileset.name), ())
+        return FileLookup(self.files, {file.filename: archived_file(file) for file in archived})
 
     def picker(
         self, module: Module, fileset: FileSet, sources: Mapping[str, Sequence[PlannedFile]]
@@ -377,18 +379,22 @@ class _Planner:
             files = sources[name]
             # A key that no row has, but a setting (a raw exposure's CCDs), is looped over within each row's values.
             more = [
-                k for k in module.loop if all(f.row.get(k) is None for f in files) and self.setting(module, k)
+                k
+                for k in module.loop
+                if all(f.columns.get(k) is None for f in files) and self.setting(module, k)
             ]
-            groups: dict[tuple[str, ...], list[Row]] = {}
+            groups: dict[tuple[str, ...], list[Columns]] = {}
             for file in files:
-                values = tuple("" if k in more else text_of(file.row.get(k)) for k in module.loop)
+                values = tuple("" if k in more else text_of(file.columns.get(k)) for k in module.loop)
                 if any(v == "" and k not in more for k, v in zip(module.loop, values, strict=True)):
-                    lacking = next(k for k in module.loop if k not in more and not text_of(file.row.get(k)))
+                    lacking = next(
+                        k for k in module.loop if k not in more and not text_of(file.columns.get(k))
+                    )
                     raise PlanError(f"module {module.name}: {file.filename} has no {lacking} to loop over")
-                groups.setdefault(values, []).append(file.row)
+                groups.setdefault(values, []).append(file.columns)
             lists = [[text_of(v) for v in split_range(self.setting(module, k))] for k in more]
-            for values, rows in groups.items():
-                banned = excluded_ccds(rows)
+            for values, group in groups.items():
+                banned = excluded_ccds(group)
                 for extra in product(*lists):
                     keys = {
                         **dict(zip(module.loop, values, strict=True)),
@@ -396,7 +402,7 @@ class _Planner:
                     }
                     if keys.get("ccdnum") in banned:
                         continue
-                    yield keys, {k: v for k, v in _common_values(rows).items() if k not in keys}
+                    yield keys, {k: v for k, v in _common_values(group).items() if k not in keys}
             return
         lists = []
         for key in module.loop:
@@ -469,20 +475,22 @@ class _Planner:
         dict
             Planned files by name in the wrapper.
         """
-        scopes: list[tuple[Mapping[str, str], Row]] = [(scope, {})]
+        scopes: list[tuple[Mapping[str, str], Columns]] = [(scope, {})]
         if source is not None:
-            rows = [file.row for file in source.pick(carried, scope)]
-            scopes = [({**scope, **{k: str(v) for k, v in r.items() if v is not None}}, r) for r in rows]
+            scopes = [
+                ({**scope, **{k: str(v) for k, v in f.columns.items() if v is not None}}, f.columns)
+                for f in source.pick(carried, scope)
+            ]
         files: dict[str, PlannedFile] = {}
-        for values, row in scopes:
+        for values, columns in scopes:
             for path, extra in expand_names(pattern, values, module, fileset):
                 key = fileset.name if not files else f"{fileset.name}.{len(files) + 1}"
-                values_of_row = {**carried, **extra} if extra else carried
-                shared = {k: v for k, v in values_of_row.items() if k in CARRIED or k in module.loop}
-                # A row that gives the name knows its file better than the wrapper, which may be of many.
-                row_of_file = {**shared, **row} if row else shared
+                values_of_file = {**carried, **extra} if extra else carried
+                shared = {k: v for k, v in values_of_file.items() if k in CARRIED or k in module.loop}
+                # A file that gives the name knows its own better than the wrapper, which may be of many.
+                known = {**shared, **columns} if columns else shared
                 files[key] = self.add_planned_file(
-                    module, fileset, path, directory, {**values, **extra} if extra else values, row_of_file
+                    module, fileset, path, directory, {**values, **extra} if extra else values, known
                 )
         return files
 
@@ -493,7 +501,7 @@ class _Planner:
         path: str,
         directory: NamePattern,
         scope: Mapping[str, str],
-        row: Row,
+        columns: Columns,
     ) -> PlannedFile:
         """Add a file that the current wrapper will write.
 
@@ -507,8 +515,8 @@ class _Planner:
             Pattern of its directory in the archive.
         scope
             Values by name.
-        row
-            Columns of the file.
+        columns
+            What is known of the file.
 
         Raises
         ------
@@ -530,7 +538,7 @@ class _Planner:
             filename,
             fileset.filetype,
             folder,
-            row,
+            columns,
             self.wrapnum,
             fileset.optional,
             fileset.savefiles,
@@ -569,13 +577,13 @@ def _running_order(wrappers: Sequence[PlannedWrapper]) -> tuple[PlannedWrapper, 
     return (*order, *chain.from_iterable(chains.values()))
 
 
-def _common_values(rows: Iterable[Row]) -> dict[str, str]:
-    """Return the columns in which all rows agree."""
+def _common_values(columns_of_files: Iterable[Columns]) -> dict[str, str]:
+    """Return the columns in which all files agree."""
     values: dict[str, str] = {}
     different: set[str] = set()
-    for row in rows:
+    for columns in columns_of_files:
         for key in CARRIED:
-            value = row.get(key)
+            value = columns.get(key)
             if value is None or key in different:
                 continue
             text = text_of(value)

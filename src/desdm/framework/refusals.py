@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy import Connection
 
 from desdm.archive import store
+from desdm.archive.catalogfile import CatalogFile
 from desdm.framework.picking import InputError, text_of
-from desdm.framework.plan import Row
 from desdm.quality.qa.selection import Omitted
 
 __all__ = ["describe_refusal", "describe_suspects", "describe_unused"]
@@ -78,7 +78,7 @@ def _advice(reasons: Iterable[str], facts: Mapping[int, store.AttemptFacts]) -> 
     return ", or ".join(steps)
 
 
-def describe_suspects(conn: Connection, rows: Iterable[Row]) -> tuple[str, ...]:
+def describe_suspects(conn: Connection, files: Iterable[CatalogFile]) -> tuple[str, ...]:
     """Say which inputs are suspect, by the damaged file that they were derived from.
 
     A suspect file may be used: whether the bytes changed before or after it was made is not known.
@@ -87,17 +87,14 @@ def describe_suspects(conn: Connection, rows: Iterable[Row]) -> tuple[str, ...]:
     ----------
     conn
         Connection to the database.
-    rows
-        The inputs, with key ``id``.
+    files
+        The inputs.
     """
-    marks = store.suspects_of(
-        conn, sorted({int(str(row["id"])) for row in rows if row.get("id") is not None})
-    )
     by_cause: dict[tuple[str, str], set[int]] = {}
-    for mark in marks:
+    for mark in store.suspects_of(conn, sorted({file.id for file in files})):
         by_cause.setdefault((mark.cause, mark.reason), set()).add(mark.desfile_id)
     return tuple(
-        f"inputs that are suspect: {len(files)}, for {cause}: {reason}; a release of their products is refused while "
+        f"inputs that are suspect: {len(suspects)}, for {cause}: {reason}; a release of their products is refused while "
         "they are (desdm files --suspect)"
-        for (cause, reason), files in sorted(by_cause.items())
+        for (cause, reason), suspects in sorted(by_cause.items())
     )

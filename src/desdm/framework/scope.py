@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from desdm.archive import catalog
+from desdm.archive.catalogfile import CatalogFile, FileIdentity
 from desdm.archive.model import Scope
 from desdm.archive.withheld import withheld
 from desdm.config import Config
 from desdm.errors import UsageError
-from desdm.framework.plan import Row
 from desdm.framework.sections import Settings, section
 from desdm.quality.qa.selection import (
     AssessmentPolicy,
@@ -99,7 +99,7 @@ class _Answer:
     """What a query found, and what it left out, by file and CCD."""
 
     query: Mapping[str, str]
-    rows: list[Row]
+    files: list[CatalogFile]
     omitted: Mapping[tuple[int, int], Omitted]
 
 
@@ -119,8 +119,8 @@ class InputFinder:
     omitted: dict[tuple[int, int], Omitted] = field(default_factory=dict)
     _answers: dict[str, _Answer] = field(default_factory=dict)
 
-    def find(self, query: Mapping[str, str], images: Sequence[Row] = ()) -> list[Row]:
-        """Return the rows of a query.
+    def find(self, query: Mapping[str, str], images: Sequence[CatalogFile] = ()) -> list[CatalogFile]:
+        """Return the files of a query.
 
         Parameters
         ----------
@@ -130,8 +130,8 @@ class InputFinder:
         images
             The images whose companions are wanted.
         """
-        rows = self._answer(query).rows
-        return companions(rows, images) if COMPANION in query else rows
+        files = self._answer(query).files
+        return companions(files, images) if COMPANION in query else files
 
     def _answer(self, query: Mapping[str, str]) -> _Answer:
         """Ask a query once."""
@@ -143,38 +143,37 @@ class InputFinder:
         return self._answers[text]
 
     def _ask(self, query: Mapping[str, str]) -> _Answer:
-        """Find the rows of a query that may be used."""
+        """Find the files of a query that may be used."""
         policy = query.get(ASSESSMENT, "")
         catalogue_query = _of_catalogue(query)
         sound, spoiled = catalog.find_sound(self.conn, catalogue_query, self.scope, replaced=bool(policy))
-        rows: list[Row] = list(sound)
-        subjects = {_subject(row) for row in rows}
-        faulty: list[tuple[Row, str]] = [one for one in spoiled if _subject(one[0]) in subjects]
-        spoiled = [one for one in spoiled if _subject(one[0]) not in subjects]
-        omitted = _by_file(_omitted(row, reason) for row, reason in spoiled if policy or not rows)
+        subjects = {file.subject for file in sound}
+        faulty: list[tuple[FileIdentity, str]] = [one for one in spoiled if one[0].subject in subjects]
+        spoiled = [one for one in spoiled if one[0].subject not in subjects]
+        omitted = _by_file(_omitted(file, reason) for file, reason in spoiled if policy or not sound)
         if not policy:
-            selection = drop_excluded(self.conn, rows, self.own)
-            return _Answer(query, selection.rows, omitted | _by_file(selection.omitted))
-        selection = select_images(self.conn, rows, policy_of(policy), self.scope)
+            selection = drop_excluded(self.conn, sound, self.own)
+            return _Answer(query, selection.files, omitted | _by_file(selection.omitted))
+        selection = select_images(self.conn, sound, policy_of(policy), self.scope)
         omitted |= _by_file(selection.omitted)
         unseen: list[Omitted] = []
-        for one in withheld(self.conn, catalogue_query, (), self.scope):
-            if _subject(one.row) in subjects:
-                faulty.append((one.row, one.reason))
+        for one in withheld(self.conn, catalogue_query, self.scope):
+            if one.file.subject in subjects:
+                faulty.append((one.file, one.reason))
             else:
-                unseen.append(_omitted(one.row, one.reason))
+                unseen.append(_omitted(one.file, one.reason))
         # The first reason that is known of a file stands.
-        for left_out in (*unseen, *replaced(self.conn, faulty, selection.rows, self.scope)):
+        for left_out in (*unseen, *replaced(self.conn, faulty, selection.files, self.scope)):
             omitted.setdefault((left_out.desfile_id, left_out.ccdnum), left_out)
-        return _Answer(query, selection.rows, omitted)
+        return _Answer(query, selection.files, omitted)
 
-    def find_named(self, filename: str, scope: Scope | None) -> tuple[list[Row], bool]:
+    def find_named(self, filename: str, scope: Scope | None) -> tuple[list[CatalogFile], bool]:
         """Return the files of a name (or one with ``%``), and whether others of it are omitted: they must not be used."""
         sound, spoiled = catalog.find_sound(self.conn, {"filename": filename}, scope)
         selection = drop_excluded(self.conn, sound, self.own)
-        self.omitted |= _by_file(_omitted(row, reason) for row, reason in spoiled)
+        self.omitted |= _by_file(_omitted(file, reason) for file, reason in spoiled)
         self.omitted |= _by_file(selection.omitted)
-        return selection.rows, bool(spoiled) or len(selection.rows) < len(sound)
+        return selection.files, bool(spoiled) or len(selection.files) < len(sound)
 
     def describe_excluded(self, query: Mapping[str, str]) -> str:
         """Say how many files a query without result has beyond the scope and the rules; empty: none."""
@@ -183,10 +182,10 @@ class InputFinder:
             return f"; there is no tag {tag}, see: desdm tag"
         if answer.omitted:
             return _describe_reasons(answer.omitted.values())
-        rows, spoiled = catalog.find_sound(self.conn, _of_catalogue(query))
-        if spoiled and not rows:
+        sound, spoiled = catalog.find_sound(self.conn, _of_catalogue(query))
+        if spoiled and not sound:
             return f"; {len(spoiled)} files that fit must not be used: {spoiled[0][1]}"
-        count = len(rows)
+        count = len(sound)
         if not count:
             return ""
         return (
@@ -196,7 +195,7 @@ class InputFinder:
 
     def describe_omitted(self) -> str:
         """Describe the tag that is not there, or the omitted files, of the queries so far that have no result."""
-        without_result = [answer for answer in self._answers.values() if not answer.rows]
+        without_result = [answer for answer in self._answers.values() if not answer.files]
         for answer in without_result:
             if tag := self._missing_tag(answer.query):
                 return f"; there is no tag {tag}, see: desdm tag"
@@ -215,26 +214,14 @@ def _of_catalogue(query: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in query.items() if key not in (ASSESSMENT, COMPANION)}
 
 
-def _omitted(row: Row, reason: str) -> Omitted:
+def _omitted(file: FileIdentity, reason: str) -> Omitted:
     """A file that must not be used."""
-    expnum = row.get("expnum")
-    exposure = expnum if isinstance(expnum, int) else None
-    return Omitted(int(str(row["id"])), str(row["filename"]), exposure, _ccd(row), reason)
+    return Omitted(file.id, file.filename, file.expnum, file.ccdnum or 0, reason)
 
 
 def _by_file(omitted: Iterable[Omitted]) -> dict[tuple[int, int], Omitted]:
     """Omitted files by their identity and CCD."""
     return {(one.desfile_id, one.ccdnum): one for one in omitted}
-
-
-def _subject(row: Row) -> tuple[object, ...]:
-    """Exposure, CCD and band that a file is of: another of the same may stand for it."""
-    return row.get("expnum"), row.get("ccdnum"), row.get("band")
-
-
-def _ccd(row: Row) -> int:
-    """The CCD that a file is of; 0: none or several."""
-    return int(str(row.get("ccdnum") or 0))
 
 
 def _describe_reasons(omitted: Collection[Omitted]) -> str:

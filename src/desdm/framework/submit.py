@@ -28,6 +28,7 @@ from desdm.archive.calibrations import (
     explain_none,
 )
 from desdm.archive.catalog import missing_tag
+from desdm.archive.catalogfile import CatalogFile
 from desdm.config import Config
 from desdm.errors import ConflictError, PlanError, UsageError, WCLError, storage_error
 from desdm.framework import store
@@ -37,11 +38,11 @@ from desdm.framework.filenames import expand_value
 from desdm.framework.inputdigests import write_inputs
 from desdm.framework.inputs import find_by_name, find_by_program, query_value, resolved_identity
 from desdm.framework.jobwcl import JobRenderer, check_lists
-from desdm.framework.model import Attempt, number
+from desdm.framework.model import Attempt
 from desdm.framework.objectstore import budget
 from desdm.framework.picking import InputError
 from desdm.framework.pipeline import FileSet, Module, Pipeline
-from desdm.framework.plan import Plan, PlannedInput, Row, make_plan
+from desdm.framework.plan import Plan, PlannedInput, make_plan
 from desdm.framework.process import is_in_progress
 from desdm.framework.record import ConfigRecord, archive_record
 from desdm.framework.refusals import describe_refusal, describe_suspects, describe_unused
@@ -57,7 +58,7 @@ from desdm.schema.states import AttemptState
 
 __all__ = ["Submission", "submit"]
 
-FoundRows: TypeAlias = dict[tuple[str, str], list[Row]]
+FilesByInput: TypeAlias = dict[tuple[str, str], list[CatalogFile]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Inputs:
     ``passed`` are calibrations that were not chosen though they lay nearer or were named; ``notes`` are for people.
     """
 
-    rows_by_input: FoundRows
+    files_by_input: FilesByInput
     queries: list[tuple[str, str, str, int]]
     choices: list[CalibrationChoice]
     passed: tuple[Omitted, ...]
@@ -157,19 +158,21 @@ def submit(
         run |= _inclfunc(pipeline, finder, run)
         run |= resolved_identity(run)
         inputs = _find_inputs(finder, pipeline, run, scopes)
-        suspects = describe_suspects(conn, (row for rows in inputs.rows_by_input.values() for row in rows))
+        suspects = describe_suspects(
+            conn, (file for files in inputs.files_by_input.values() for file in files)
+        )
         if tag := missing_tag(conn, str(run.get("calibration_tag", ""))):
             suspects = (*suspects, f"there is no tag {tag} yet: calibration_tag chooses nothing")
         inputs = replace(inputs, notes=(*inputs.notes, *suspects))
-    rows_by_input = inputs.rows_by_input
+    files_by_input = inputs.files_by_input
     omitted = (*finder.omitted.values(), *inputs.passed)
-    _check_archived(archive, rows_by_input)
+    _check_archived(archive, files_by_input)
     configs = overlay_settings(base, run)
     unitname = _unit_name(pipeline, run)
-    fingerprint = _fingerprint(pipeline, run, configs, codes, rows_by_input)
+    fingerprint = _fingerprint(pipeline, run, configs, codes, files_by_input)
     with database.write() as conn:
         store.lock_submissions(conn)
-        same_work = _same_work(conn, pipeline, fingerprint, rows_by_input, configs)
+        same_work = _same_work(conn, pipeline, fingerprint, files_by_input, configs)
         done = (
             same_work is not None
             and same_work.state in (AttemptState.DONE, AttemptState.FLAGGED)
@@ -196,7 +199,7 @@ def submit(
         )
         run_dir = _run_dir(pipeline, identity, project, run)
         try:
-            plan = make_plan(pipeline, identity, run, rows_by_input, run_dir)
+            plan = make_plan(pipeline, identity, run, files_by_input, run_dir)
         except InputError as err:
             raise PlanError(describe_refusal(conn, err, omitted)) from err
         jobs = list(plan.jobs)
@@ -303,7 +306,7 @@ def _inclfunc(pipeline: Pipeline, finder: InputFinder, run: Settings) -> dict[st
 
 def _find_inputs(finder: InputFinder, pipeline: Pipeline, run: Settings, scopes: Scopes) -> Inputs:
     """The files of every external file set."""
-    rows_by_input: FoundRows = {}
+    files_by_input: FilesByInput = {}
     request = _calibration_request(run, scopes)
     choices: dict[int, CalibrationChoice] = {}
     rejected: dict[int, RejectedCalibration] = {}
@@ -325,35 +328,35 @@ def _find_inputs(finder: InputFinder, pipeline: Pipeline, run: Settings, scopes:
                     if unused:
                         reason = f"{reason}; {describe_unused(finder.conn, unused)}"
                     raise PlanError(f"module {module.name}, input {fileset.name}: {reason}")
-                rows_by_input[module.name, fileset.name] = [dict(choice.file.row) for choice in choices_here]
+                files_by_input[module.name, fileset.name] = [choice.file.record for choice in choices_here]
                 choices |= {choice.file.id: choice for choice in choices_here}
                 queries.append(
                     (module.name, fileset.name, f"calibration {fileset.filetype}", len(choices_here))
                 )
                 continue
             if fileset.by_name or fileset.newname or fileset.program:
-                text, rows = (
+                text, files = (
                     find_by_program(finder, module, fileset, run)
                     if fileset.program
                     else find_by_name(finder, pipeline, module, fileset, run)
                 )
-                rows_by_input[module.name, fileset.name] = rows
-                queries.append((module.name, fileset.name, text, len(rows)))
+                files_by_input[module.name, fileset.name] = files
+                queries.append((module.name, fileset.name, text, len(files)))
                 continue
             if fileset.depends or fileset.own_attempt or not fileset.query:
                 continue
             query = _query(module, fileset, run)
             text = ", ".join(f"{k} = {v}" for k, v in query.items())
-            rows = finder.find(query, _images_of(query, module.name, rows_by_input))
-            if not rows and not fileset.optional:
+            files = finder.find(query, _images_of(query, module.name, files_by_input))
+            if not files and not fileset.optional:
                 raise PlanError(
                     f"module {module.name}, input {fileset.name}: no file in the archive for the query {text}"
                     f"{finder.describe_excluded(query)}; ingest files, or change the settings that it uses"
                 )
-            rows_by_input[module.name, fileset.name] = rows
-            queries.append((module.name, fileset.name, text, len(rows)))
+            files_by_input[module.name, fileset.name] = files
+            queries.append((module.name, fileset.name, text, len(files)))
     omitted = tuple(_omitted(one) for one in rejected.values())
-    return Inputs(rows_by_input, queries, list(choices.values()), omitted, tuple(notes))
+    return Inputs(files_by_input, queries, list(choices.values()), omitted, tuple(notes))
 
 
 def _omitted(one: RejectedCalibration) -> Omitted:
@@ -361,10 +364,10 @@ def _omitted(one: RejectedCalibration) -> Omitted:
     return Omitted(one.file.id, one.file.filename, one.file.expnum, one.file.ccdnum or 0, one.reason)
 
 
-def _images_of(query: Mapping[str, str], module: str, rows_by_input: FoundRows) -> Sequence[Row]:
+def _images_of(query: Mapping[str, str], module: str, files_by_input: FilesByInput) -> Sequence[CatalogFile]:
     """The images whose companions a query asks for: an input of the same module, or ``module.input``."""
     owner, dot, name = query.get("companion_of", "").rpartition(".")
-    return rows_by_input.get((owner if dot else module, name), [])
+    return files_by_input.get((owner if dot else module, name), [])
 
 
 def _calibration_request(run: Settings, scopes: Scopes) -> CalibrationRequest:
@@ -401,18 +404,17 @@ def _query(module: Module, fileset: FileSet, run: Settings) -> dict[str, str]:
     return values
 
 
-def _check_archived(archive: Archive, rows_by_input: FoundRows) -> None:
+def _check_archived(archive: Archive, files_by_input: FilesByInput) -> None:
     """Raise `PlanError` if a registered input is missing in the archive."""
     checked: set[str] = set()
-    for (module, name), rows in rows_by_input.items():
-        for row in rows:
-            relpath = f"{row['path']}/{row['filename']}"
-            if relpath in checked:
+    for (module, name), files in files_by_input.items():
+        for file in files:
+            if file.fullname in checked:
                 continue
-            checked.add(relpath)
-            if not (archive.root / relpath).is_file():
+            checked.add(file.fullname)
+            if not (archive.root / file.fullname).is_file():
                 raise PlanError(
-                    f"module {module}, input {name}: {row['filename']} is registered but not in the archive; "
+                    f"module {module}, input {name}: {file.filename} is registered but not in the archive; "
                     "see: desdm audit"
                 )
 
@@ -436,12 +438,12 @@ def _same_work(
     conn: Connection,
     pipeline: Pipeline,
     fingerprint: str,
-    rows_by_input: FoundRows,
+    files_by_input: FilesByInput,
     configs: Mapping[str, Settings],
 ) -> Attempt | None:
     """Return the attempt at the same work, if there is one: with the programs, and the fallbacks, that serve now."""
     fallbacks = _fallbacks(pipeline)
-    usable = {int(number(row, "id")) for key in fallbacks for row in rows_by_input.get(key, ())}
+    usable = {file.id for key in fallbacks for file in files_by_input.get(key, ())}
     for attempt in store.attempts_with_fingerprint(conn, fingerprint):
         if fallbacks and not store.calibrations_read(conn, attempt.id, {*fallbacks.values()}) <= usable:
             continue
@@ -466,7 +468,7 @@ def _fingerprint(
     run: Settings,
     configs: Mapping[str, Settings],
     codes: Mapping[Path, str],
-    rows_by_input: FoundRows,
+    files_by_input: FilesByInput,
 ) -> str:
     """Return the digest of everything that determines the results of a run."""
     # A CCD that is excluded makes it other work, though the file is the same; a calibration that is read only where the
@@ -474,10 +476,10 @@ def _fingerprint(
     unread = _fallbacks(pipeline)
     inputs = sorted(
         {
-            (str(r["filename"]), str(r["sha256"]), *filter(None, [str(r.get("excluded_ccds") or "")]))
-            for key, rows in rows_by_input.items()
+            (file.filename, file.sha256, *filter(None, [",".join(map(str, file.excluded_ccds))]))
+            for key, files in files_by_input.items()
             if key not in unread
-            for r in rows
+            for file in files
         }
     )
     content = [system_software().digest, run, configs, sorted(codes.values()), inputs]

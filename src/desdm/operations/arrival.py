@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from desdm.archive import catalog, store
+from desdm.archive.catalogfile import CatalogFile
 from desdm.archive.twins import earlier_twin
-from desdm.framework.model import Row, number
 from desdm.survey.findings import Severity
 
 __all__ = ["Arrival", "arrivals", "refusal"]
@@ -18,8 +18,6 @@ __all__ = ["Arrival", "arrivals", "refusal"]
 #: Words in an exposure's title that keep it from being processed (DESDM's rule).
 _WORDS = re.compile(r"\b(junk|focus|pointing|donut|test)\b", re.IGNORECASE)
 _CALIBRATIONS = ("zero", "bias", "dome flat", "dflat", "flat", "dark")
-#: Columns of a raw file that make a `store.RawFrame`, in its order.
-_FRAME_COLUMNS = ("id", "filename", "expnum", "data_digest", "mjd_obs", "instrument", "sha256")
 _SCIENCE = ("object", "standard")
 
 
@@ -47,62 +45,56 @@ def refusal(obstype: str, title: str) -> str:
 
 def arrivals(conn: Connection, nite: str) -> list[Arrival]:
     """Raw exposures of a night in the archive, by exposure number; one on the exclude list is refused."""
-    rows = [r for r in catalog.find(conn, {"filetype": "raw", "nite": nite}) if r.get("expnum") is not None]
+    files = [f for f in catalog.find(conn, {"filetype": "raw", "nite": nite}) if f.expnum is not None]
     banned = {e["expnum"]: e["reason"] for e in store.excluded(conn) if not e["ccdnum"]}
-    digests = [r["data_digest"] for r in rows if r["data_digest"] is not None]
+    digests = [f.metadata.data_digest for f in files if f.metadata.data_digest is not None]
     frames = [*store.frames_with_pixels(conn, digests), *store.frames_of_nights(conn, [nite])]
     others = sorted((f for f in frames if f.expnum not in banned), key=lambda f: f.id)
     # A file that has a CCD twice is several exposures in one, or one that was put together wrongly.
     doubtful = {
         number: finding.text
-        for number, findings in store.findings_of(conn, [row["id"] for row in rows]).items()
+        for number, findings in store.findings_of(conn, [file.id for file in files]).items()
         for finding in findings
         if finding.key == "CCDNUM" and finding.severity is Severity.ERROR
     }
     exposures = [
-        _arrival(
-            row,
-            store.RawFrame(*(row[name] for name in _FRAME_COLUMNS)),
-            banned,
-            rows,
-            others,
-            doubtful.get(row["id"], ""),
-        )
-        for row in rows
+        _arrival(file, file.expnum, banned, files, others, doubtful.get(file.id, ""))
+        for file in files
+        if file.expnum is not None
     ]
     return sorted(exposures, key=lambda a: (a.expnum, a.filename))
 
 
 def _arrival(
-    row: Row,
-    frame: store.RawFrame,
+    file: CatalogFile,
+    expnum: int,
     banned: Mapping[int, str],
-    rows: Sequence[Row],
+    files: Sequence[CatalogFile],
     others: Sequence[store.RawFrame],
     doubt: str,
 ) -> Arrival:
     """Return the record of a raw exposure that has arrived, with the reason if it is not processed."""
-    obstype, title = str(row.get("obstype") or "").lower(), str(row.get("object") or "")
+    metadata = file.metadata
+    obstype, title = (metadata.obstype or "").lower(), metadata.object or ""
     calibration = obstype in _CALIBRATIONS
     why = "" if calibration else refusal(obstype, title)
     if doubt:
         why = why or f"not processed: {doubt}; to do so, submit it by its number"
-    expnum = int(number(row, "expnum"))
     if expnum in banned:
         why = f"excluded: {banned[expnum]}"
-    twins = [str(r["filename"]) for r in rows if r["expnum"] == row["expnum"]]
-    if len(twins) > 1:
-        why = why or f"not processed: {len(twins)} files have its number ({', '.join(sorted(twins))})"
-    twin = earlier_twin(frame, others)
-    if twin is not None and twin[0].expnum != frame.expnum:
-        why = why or f"not processed: it has {twin[1]} as {twin[0].filename} of exposure {twin[0].expnum}"
-    return Arrival(
+    same = sorted(f.filename for f in files if f.expnum == expnum)
+    if len(same) > 1:
+        why = why or f"not processed: {len(same)} files have its number ({', '.join(same)})"
+    frame = store.RawFrame(
+        file.id,
+        file.filename,
         expnum,
-        str(row["filename"]),
-        obstype,
-        title,
-        str(row.get("band") or ""),
-        str(row["nite"]),
-        calibration,
-        why,
+        metadata.data_digest,
+        metadata.mjd_obs,
+        metadata.instrument,
+        file.sha256,
     )
+    twin = earlier_twin(frame, others)
+    if twin is not None and twin[0].expnum != expnum:
+        why = why or f"not processed: it has {twin[1]} as {twin[0].filename} of exposure {twin[0].expnum}"
+    return Arrival(expnum, file.filename, obstype, title, file.band or "", str(file.nite), calibration, why)

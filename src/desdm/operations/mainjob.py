@@ -225,8 +225,8 @@ def tile_of(database: Database, arrived: DepositReport) -> dict[str, str]:
     """The tile that covers the calibrated images which have just arrived, whatever else the archive holds."""
     names = {record.name for record in (*arrived.registered, *arrived.present)}
     with database.read() as conn:
-        rows = [row for row in catalog.find(conn, IMAGES) if row["filename"] in names]
-    return _settings(cover(lambda query: rows, {}))
+        images = [file for file in catalog.find(conn, IMAGES) if file.filename in names]
+    return _settings(cover(lambda query: images, {}))
 
 
 def tile_of_tag(config: Config, database: Database, tag: str) -> dict[str, str]:

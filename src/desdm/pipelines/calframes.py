@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
 
+from desdm.archive.catalogfile import CatalogFile
 from desdm.errors import PlanError
-from desdm.framework.model import Row, number
+from desdm.framework.model import FindFiles
 from desdm.framework.sections import Settings, Tree, numbers_setting, whole_setting
 from desdm.pipelines.exposure import working_ccds
 from desdm.survey.bands import BANDS, band_order
 from desdm.wcl import split_range
 
 __all__ = ["NONE", "NOT_REJECTED", "SETTINGS", "night", "nights"]
-
-Find: TypeAlias = Callable[[Mapping[str, str]], Sequence[Row]]
 
 #: What an operator may set of the frames; ``nite`` is of one night, ``nitemin`` and ``nitemax`` of several.
 SETTINGS: Mapping[str, str] = {
@@ -34,13 +32,13 @@ NONE = "-1"
 MAX_FRAMES = 150
 
 
-def night(find: Find, settings: Settings) -> Tree:
+def night(find: FindFiles, settings: Settings) -> Tree:
     """Return the frames of one night: the ``inclfunc`` of ``precal``.
 
     Parameters
     ----------
     find
-        Looks up files in the archive: query → rows.
+        Looks up files in the archive: query → files.
     settings
         ``nite``; ``exclude`` (exposure numbers), ``max_frames`` and ``band`` (g,r,i) are optional.
 
@@ -58,18 +56,18 @@ def night(find: Find, settings: Settings) -> Tree:
     nite = str(settings.get("nite", "")).strip()
     if not nite:
         raise PlanError("say which night: --set nite=YYYYMMDD")
-    rows = _raw_exposures(find, nite, settings)
-    values = _frame_settings(rows, settings, f"night {nite}")
+    frames = _raw_exposures(find, nite, settings)
+    values = _frame_settings(frames, settings, f"night {nite}")
     return {**values, "unitname": str(settings.get("unitname") or nite)}
 
 
-def nights(find: Find, settings: Settings) -> Tree:
+def nights(find: FindFiles, settings: Settings) -> Tree:
     """Frames of a range of nights: the submission's ``inclfunc`` of ``supercal``.
 
     Parameters
     ----------
     find
-        Looks up files in the archive: query → rows.
+        Looks up files in the archive: query → files.
     settings
         ``nitemin`` and ``nitemax``, or ``unitname`` as ``20160101t0110``; the others as for `night`.
 
@@ -80,19 +78,19 @@ def nights(find: Find, settings: Settings) -> Tree:
         nitemax, and ``nite``, the last of them.
     """
     first, last = _night_range(settings)
-    rows = _raw_exposures(find, f"{first}:{last}" if first != last else first, settings)
-    values = _frame_settings(rows, settings, f"nights {first} to {last}")
-    objects = [r for r in rows if _lower_text(r, "obstype") == "object"]
-    fields = [r for r in objects if _lower_text(r, "object").startswith("crosstalk field")]
-    stars = [r for r in objects if _lower_text(r, "object").startswith("star flat")]
+    frames = _raw_exposures(find, f"{first}:{last}" if first != last else first, settings)
+    values = _frame_settings(frames, settings, f"nights {first} to {last}")
+    objects = [f for f in frames if _obstype(f) == "object"]
+    fields = [f for f in objects if _title(f).startswith("crosstalk field")]
+    stars = [f for f in objects if _title(f).startswith("star flat")]
     junk = ("junk", "focus", "pointing", "donut", "test")
-    sky = [r for r in objects if r not in fields and r not in stars]
-    sky = [r for r in sky if not any(w in _lower_text(r, "object").split() for w in junk)]
-    values["ramp_expnums"] = _exposure_numbers([r for r in rows if _is_ramp(r)])
+    sky = [f for f in objects if not _title(f).startswith(("crosstalk field", "star flat"))]
+    sky = [f for f in sky if not any(w in _title(f).split() for w in junk)]
+    values["ramp_expnums"] = _exposure_numbers([f for f in frames if _is_ramp(f)])
     values["crosstalk_expnums"] = _exposure_numbers(fields)
     values["starflat_expnums"] = _exposure_numbers(stars)
     values["sky_expnums"] = _exposure_numbers(
-        [r for band in _bands_of(sky) for r in _select_evenly(_of_band(sky, band), _max_frames(settings))]
+        [f for band in _bands_of(sky) for f in _select_evenly(_of_band(sky, band), _max_frames(settings))]
     )
     unit = str(settings.get("unitname") or f"{first}t{last[4:]}")
     return {**values, "nite": last, "nitemin": first, "nitemax": last, "unitname": unit}
@@ -111,22 +109,22 @@ def _night_range(settings: Settings) -> tuple[str, str]:
     return first, last
 
 
-def _raw_exposures(find: Find, nite: str, settings: Settings) -> list[Row]:
+def _raw_exposures(find: FindFiles, nite: str, settings: Settings) -> list[CatalogFile]:
     """Raw exposures by number; those that are excluded, or stand twice in the archive, are left out."""
     excluded = str(settings.get("exclude", "")).strip()
     banned = set(numbers_setting(excluded, "exclude"))
-    rows_by_exposure: dict[int, list[Row]] = {}
-    for row in find({"filetype": "raw", "nite": nite, **NOT_REJECTED}):
-        if row.get("expnum") is not None:
-            rows_by_exposure.setdefault(int(number(row, "expnum")), []).append(row)
-    return [rows[0] for n, rows in sorted(rows_by_exposure.items()) if len(rows) == 1 and n not in banned]
+    by_exposure: dict[int, list[CatalogFile]] = {}
+    for file in find({"filetype": "raw", "nite": nite, **NOT_REJECTED}):
+        if file.expnum is not None:
+            by_exposure.setdefault(file.expnum, []).append(file)
+    return [files[0] for n, files in sorted(by_exposure.items()) if len(files) == 1 and n not in banned]
 
 
-def _frame_settings(rows: Sequence[Row], settings: Settings, when: str) -> Tree:
+def _frame_settings(frames: Sequence[CatalogFile], settings: Settings, when: str) -> Tree:
     """Return the settings for biases and dome flats; `PlanError` if there are neither or no working CCD."""
     limit = _max_frames(settings)
-    zeros = [r for r in rows if _lower_text(r, "obstype") in ("zero", "bias")]
-    flats = [r for r in rows if _lower_text(r, "obstype") in ("dome flat", "dflat") and not _is_ramp(r)]
+    zeros = [f for f in frames if _obstype(f) in ("zero", "bias")]
+    flats = [f for f in frames if _obstype(f) in ("dome flat", "dflat") and not _is_ramp(f)]
     if not zeros and not flats:
         raise PlanError(f"{when}: no bias (obstype zero) and no dome flat is in the archive; ingest them")
     band_setting = str(settings.get("band", "")).strip()
@@ -134,7 +132,7 @@ def _frame_settings(rows: Sequence[Row], settings: Settings, when: str) -> Tree:
     if unknown := [band for band in bands if band not in BANDS]:
         raise PlanError(f"band={band_setting}: there is no band {unknown[0]!r}; bands are {', '.join(BANDS)}")
     omitted = {"zero": len(zeros) - limit} | {b: len(_of_band(flats, b)) - limit for b in bands}
-    flats_used = [r for b in bands for r in _select_evenly(_of_band(flats, b), limit)]
+    flats_used = [f for b in bands for f in _select_evenly(_of_band(flats, b), limit)]
     ccds = str(settings.get("ccdnum", "")).strip() or _ccds_of([*zeros, *flats])
     ccd_settings = working_ccds(ccds, [*zeros, *flats])
     if not ccd_settings["ccdnum"]:
@@ -154,42 +152,46 @@ def _max_frames(settings: Settings) -> int:
     return whole_setting(settings, "max_frames", MAX_FRAMES)
 
 
-def _select_evenly(rows: Sequence[Row], most: int) -> list[Row]:
+def _select_evenly(frames: Sequence[CatalogFile], most: int) -> list[CatalogFile]:
     """At most so many, evenly from all, so that every night of the range keeps its share."""
-    if len(rows) <= most:
-        return list(rows)
-    return [rows[i * len(rows) // most] for i in range(most)]
+    if len(frames) <= most:
+        return list(frames)
+    return [frames[i * len(frames) // most] for i in range(most)]
 
 
-def _is_ramp(row: Row) -> bool:
+def _is_ramp(frame: CatalogFile) -> bool:
     """Return whether an exposure is part of a linearity ramp."""
-    return _lower_text(row, "object").startswith("linearity ramp")
+    return _title(frame).startswith("linearity ramp")
 
 
-def _lower_text(row: Row, key: str) -> str:
-    """Return a column as text in lower case."""
-    return str(row.get(key) or "").strip().lower()
+def _obstype(frame: CatalogFile) -> str:
+    """Return the type of an exposure in lower case."""
+    return (frame.metadata.obstype or "").strip().lower()
 
 
-def _bands_of(rows: Sequence[Row]) -> list[str]:
+def _title(frame: CatalogFile) -> str:
+    """Return the title of an exposure in lower case."""
+    return (frame.metadata.object or "").strip().lower()
+
+
+def _bands_of(frames: Sequence[CatalogFile]) -> list[str]:
     """Return the bands of exposures, blue to red."""
-    names = {str(r["band"]) for r in rows if r.get("band")}
-    return sorted(names, key=band_order)
+    return sorted({frame.band for frame in frames if frame.band}, key=band_order)
 
 
-def _of_band(rows: Sequence[Row], band: str) -> list[Row]:
+def _of_band(frames: Sequence[CatalogFile], band: str) -> list[CatalogFile]:
     """Return the exposures of a band."""
-    return [r for r in rows if str(r.get("band")) == band]
+    return [frame for frame in frames if frame.band == band]
 
 
-def _exposure_numbers(rows: Sequence[Row]) -> str:
+def _exposure_numbers(frames: Sequence[CatalogFile]) -> str:
     """Return the exposure numbers as a comma list; `NONE` if there are none."""
-    return ",".join(str(r["expnum"]) for r in rows) or NONE
+    return ",".join(str(frame.expnum) for frame in frames) or NONE
 
 
-def _ccds_of(rows: Sequence[Row]) -> str:
+def _ccds_of(frames: Sequence[CatalogFile]) -> str:
     """Return the CCDs of raw files as a comma list; `PlanError` if no file tells them."""
-    numbers = {int(n) for r in rows if r.get("ccds") for n in split_range(str(r["ccds"]))}
+    numbers = {int(n) for frame in frames if frame.metadata.ccds for n in split_range(frame.metadata.ccds)}
     if not numbers:
         raise PlanError("no raw frame says of which CCDs it is; set ccdnum=…")
     return ",".join(map(str, sorted(numbers)))

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
 
+from desdm.archive.catalogfile import CatalogFile
 from desdm.errors import PlanError
-from desdm.framework.model import Row, number
+from desdm.framework.model import FindFiles, number
 from desdm.framework.sections import Settings, numbers_setting
 from desdm.survey.detectors import dead
 
 __all__ = ["SETTINGS", "exposure", "working_ccds"]
 
-Find: TypeAlias = Callable[[Mapping[str, str]], Sequence[Row]]
-
 #: What an operator may set of the exposure.
 SETTINGS: Mapping[str, str] = {"expnum": "number of the exposure", "ccdnum": "CCDs, numbers or ranges"}
 
 
-def exposure(find: Find, settings: Settings) -> dict[str, str]:
+def exposure(find: FindFiles, settings: Settings) -> dict[str, str]:
     """The exposure's own values: the submission's ``inclfunc`` of firstcut and finalcut.
 
     Parameters
     ----------
     find
-        Looks up files in the archive: query → rows.
+        Looks up files in the archive: query → files.
     settings
         ``expnum`` names the exposure; ``ccdnum`` (numbers or ranges) restricts it to some of its CCDs.
 
@@ -44,43 +42,43 @@ def exposure(find: Find, settings: Settings) -> dict[str, str]:
         raise PlanError("say which exposure: --set expnum=NUMBER")
     if not (text.isascii() and text.isdecimal()):
         raise PlanError(f"expnum={text}: the number of an exposure is needed")
-    rows = list(find({"filetype": "raw", "expnum": str(int(text))}))
-    if len(rows) != 1:
-        names = ", ".join(str(r["filename"]) for r in rows) or "none"
+    files = find({"filetype": "raw", "expnum": str(int(text))})
+    if len(files) != 1:
+        names = ", ".join(file.filename for file in files) or "none"
         raise PlanError(f"exposure {int(text)}: one raw file is needed in the archive, found: {names}")
-    row = rows[0]
-    for key in ("band", "nite"):
-        if not row.get(key):
-            raise PlanError(f"{row['filename']} does not say its {key}; its header lacks it")
-    ccds = str(settings.get("ccdnum") or row.get("ccds") or row.get("ccdnum") or "")
+    file = files[0]
+    for key, value in (("band", file.band), ("nite", file.nite)):
+        if not value:
+            raise PlanError(f"{file.filename} does not say its {key}; its header lacks it")
+    ccds = str(settings.get("ccdnum") or file.metadata.ccds or file.ccdnum or "")
     if not ccds:
-        raise PlanError(f"{row['filename']} does not say of which CCDs it is; set ccdnum=…")
-    working = working_ccds(ccds, [row])
+        raise PlanError(f"{file.filename} does not say of which CCDs it is; set ccdnum=…")
+    working = working_ccds(ccds, files)
     if not working["ccdnum"]:
-        raise PlanError(f"{row['filename']}: {working['dead_ccds']}; no other CCD is asked for")
+        raise PlanError(f"{file.filename}: {working['dead_ccds']}; no other CCD is asked for")
     values = {
         "expnum": str(int(text)),
         "unitname": str(settings.get("unitname") or f"D{int(text):08d}"),
-        "band": str(row["band"]),
-        "nite": str(row["nite"]),
+        "band": str(file.band),
+        "nite": str(file.nite),
         **working,
     }
-    if row.get("ra_cent") is not None:
+    if file.metadata.ra_cent is not None:
         # Pointing errs by arcseconds and proper motions move stars: a tenth of a degree of margin takes both.
-        size = number(row, "deccmax") - number(row, "deccmin") + 0.2
-        values["region"] = f"{row['ra_cent']:.6f},{row['dec_cent']:.6f},{size:.4f}"
+        size = number(file, "deccmax") - number(file, "deccmin") + 0.2
+        values["region"] = f"{file.metadata.ra_cent:.6f},{number(file, 'dec_cent'):.6f},{size:.4f}"
     return values
 
 
-def working_ccds(ccds: str, rows: Sequence[Row]) -> dict[str, str]:
+def working_ccds(ccds: str, files: Sequence[CatalogFile]) -> dict[str, str]:
     """Leave out the CCDs that were dead whenever they are wanted.
 
     Parameters
     ----------
     ccds
         Numbers or ranges.
-    rows
-        Raw files (instrument, nite) that the CCDs are wanted of.
+    files
+        Raw files that the CCDs are wanted of.
 
     Returns
     -------
@@ -89,7 +87,7 @@ def working_ccds(ccds: str, rows: Sequence[Row]) -> dict[str, str]:
         were written if that is all; else also ``dead_ccdnum``, the others, and ``dead_ccds``, why, for people.
     """
     numbers = numbers_setting(ccds, "ccdnum")
-    out = [dead(str(r.get("instrument") or ""), str(r.get("nite") or "")) for r in rows]
+    out = [dead(file.metadata.instrument or "", file.nite or "") for file in files]
     lost = [n for n in numbers if out and all(n in dead_by_file for dead_by_file in out)]
     if not lost:
         return {"ccdnum": ccds}

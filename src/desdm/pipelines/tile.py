@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
 
+from desdm.archive.catalogfile import CatalogFile
 from desdm.errors import PlanError
-from desdm.framework.model import Row, number
+from desdm.framework.model import FindFiles, number
 from desdm.framework.sections import Settings, number_setting, texts_of, whole_setting
 from desdm.survey.bands import band_order
 from desdm.survey.tiles import tile_name
 
 __all__ = ["FOUND", "IMAGES", "SETTINGS", "cover"]
-
-Find: TypeAlias = Callable[[Mapping[str, str]], Sequence[Row]]
 
 #: What an operator may set of the tile and its images.
 SETTINGS: Mapping[str, str] = {
@@ -35,13 +33,13 @@ IMAGES = {"filetype": "red_immask,cp_image"}
 PIXSCALE, LARGEST = 0.263, 1.0
 
 
-def cover(find: Find, settings: Settings) -> dict[str, str]:
+def cover(find: FindFiles, settings: Settings) -> dict[str, str]:
     """Return the tile's geometry: the ``inclfunc`` of pipeline ``coadd``.
 
     Parameters
     ----------
     find
-        Looks up files in the archive: query → rows.
+        Looks up files in the archive: query → files.
     settings
         The run's settings. With tile_ra and tile_dec (degrees) and tile_size (degrees) or tile_naxis (pixels)
         the tile is the operator's; with none of them it covers all images.
@@ -61,15 +59,15 @@ def cover(find: Find, settings: Settings) -> dict[str, str]:
         query["tag"] = str(settings["image_tag"])
     if any(settings.get(key) for key in ("tile_ra", "tile_dec", "tile_size", "tile_naxis")):
         tile = _tile_of_settings(settings)
-        rows = find({**query, "region": f"{tile['tile_ra']},{tile['tile_dec']},{tile['tile_size']}"})
+        images = find({**query, "region": f"{tile['tile_ra']},{tile['tile_dec']},{tile['tile_size']}"})
     else:
-        rows = find(query)
-        tile = _tile_of_images(rows, settings)
-    if not rows:
+        images = find(query)
+        tile = _tile_of_images(images, settings)
+    if not images:
         raise PlanError(
             "no image (red_immask, cp_image) lies on the tile; ingest images, or set tile_ra, tile_dec and tile_size"
         )
-    bands = {str(row["band"]) for row in rows if row.get("band")}
+    bands = {image.band for image in images if image.band}
     tile["bands"] = ",".join(sorted(bands, key=band_order))
     return tile
 
@@ -100,30 +98,30 @@ def _tile_of_settings(settings: Settings) -> dict[str, str]:
     return _tile(str(settings.get("tilename") or tile_name(ra, dec)), ra, dec, naxis, scale)
 
 
-def _tile_of_images(rows: Sequence[Row], settings: Settings) -> dict[str, str]:
+def _tile_of_images(images: Sequence[CatalogFile], settings: Settings) -> dict[str, str]:
     """Return the smallest tile that covers all images; `PlanError` if that is larger than `LARGEST`."""
-    if not rows:
+    if not images:
         raise PlanError(
             "no image (red_immask, cp_image) is in the archive that this run may take; ingest images, choose the runs "
             "that made them with inputs.project, inputs.campaign or inputs.run_class, or bring deleted ones back with "
             "desdm delete --undelete --attempt RUN (desdm delete --trash lists them)"
         )
-    lacking = [str(r["filename"]) for r in rows if r.get("racmin") is None or r.get("deccmin") is None]
+    lacking = [i.filename for i in images if i.metadata.racmin is None or i.metadata.deccmin is None]
     if lacking:
         raise PlanError(f"{lacking[0]} has no footprint on the sky; set tile_ra, tile_dec and tile_size")
-    first = number(rows[0], "ra_cent")
+    first = number(images[0], "ra_cent")
     # Right ascensions are unrolled about the first image, so that a field across RA 0 is as any other.
-    west = min((number(r, "racmin") - first + 180.0) % 360.0 - 180.0 for r in rows)
-    east = max((number(r, "racmax") - first + 180.0) % 360.0 - 180.0 for r in rows)
-    south, north = min(number(r, "deccmin") for r in rows), max(number(r, "deccmax") for r in rows)
+    west = min((number(i, "racmin") - first + 180.0) % 360.0 - 180.0 for i in images)
+    east = max((number(i, "racmax") - first + 180.0) % 360.0 - 180.0 for i in images)
+    south, north = min(number(i, "deccmin") for i in images), max(number(i, "deccmax") for i in images)
     ra, dec = (first + (west + east) / 2) % 360.0, (south + north) / 2
     size = max((east - west) * math.cos(math.radians(dec)), north - south)
     if size > LARGEST:
         raise PlanError(
-            f"the {len(rows)} images in the archive spread over {size:.1f} degrees, more than one tile; "
+            f"the {len(images)} images in the archive spread over {size:.1f} degrees, more than one tile; "
             "set tile_ra, tile_dec and tile_size (degrees) to say which part"
         )
-    scales = sorted(number(r, "pixscale") for r in rows if r.get("pixscale"))
+    scales = sorted(i.metadata.pixscale for i in images if i.metadata.pixscale)
     middle = scales[len(scales) // 2] if scales else PIXSCALE
     # The survey's own scale unless the images come from another camera.
     usual = PIXSCALE if abs(middle - PIXSCALE) < 0.005 else round(middle, 3)

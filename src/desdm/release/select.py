@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection
 
 from desdm.archive import catalog
+from desdm.archive.catalogfile import CatalogFile
 from desdm.archive.model import FileRecord, Scope
 from desdm.errors import NotFoundError, UsageError
 from desdm.release import store
@@ -117,11 +117,10 @@ def select(conn: Connection, conditions: Mapping[str, str], scope: Scope | None 
     runs = {run.id: run for run in store.runs_of(conn, "coadd")}
     good = {run.id for run in runs.values() if run.blessed and _in_scope(run, where)}
     query = {"filetype": ",".join(RELEASED), **_with_whole_tiles(keys)}
-    rows = catalog.find(conn, query, scope=where, blessed=True)
     selected = [
-        _selected_file(row, runs[number].name if number in runs else "")
-        for row in rows
-        if (number := row["pfw_attempt_id"]) in good or (number is None and "tag" in keys)
+        _selected_file(file, "" if number is None or number not in runs else runs[number].name)
+        for file in catalog.find(conn, query, scope=where, blessed=True)
+        if (number := file.pfw_attempt_id) in good or (number is None and "tag" in keys)
     ]
     if "tilename" in keys:
         tiles = {p.tilename for p in selected if p.record.filetype == "coadd"}
@@ -208,34 +207,35 @@ def _with_whole_tiles(conditions: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _selected_file(row: Mapping[str, Any], run: str) -> SelectedFile:
-    """Make the record of a selected file from a row of the archive's query."""
+def _selected_file(file: CatalogFile, run: str) -> SelectedFile:
+    """Make the record of a selected file from that of the archive."""
     record = FileRecord(
-        id=row["id"],
-        filename=row["filename"].removesuffix(row["compression"]),
-        compression=row["compression"],
-        filetype=row["filetype"],
-        filesize=row["filesize"],
-        sha256=row["sha256"],
-        md5sum=row["md5sum"],
-        pfw_attempt_id=row["pfw_attempt_id"],
-        archive_name=row["archive_name"],
-        path=row["path"],
-        band=row.get("band"),
+        id=file.id,
+        filename=file.filename.removesuffix(file.compression),
+        compression=file.compression,
+        filetype=file.filetype,
+        filesize=file.filesize,
+        sha256=file.sha256,
+        md5sum=file.md5sum,
+        pfw_attempt_id=file.pfw_attempt_id,
+        archive_name=file.archive_name,
+        path=file.path,
+        band=file.band,
     )
     # A table of objects and a picture carry their tile in their names only.
     tile_in_name = _OF_TILE.match(record.filename)
+    metadata = file.metadata
     return SelectedFile(
         record,
         run,
-        tilename=row.get("tilename") or (tile_in_name[1] if tile_in_name else None),
-        band=record.band,
-        ra_cent=row.get("ra_cent"),
-        dec_cent=row.get("dec_cent"),
-        naxis1=row.get("naxis1"),
-        naxis2=row.get("naxis2"),
-        pixscale=row.get("pixscale"),
-        objects=row.get("objects"),
+        tilename=file.tilename or (tile_in_name[1] if tile_in_name else None),
+        band=file.band,
+        ra_cent=metadata.ra_cent,
+        dec_cent=metadata.dec_cent,
+        naxis1=metadata.naxis1,
+        naxis2=metadata.naxis2,
+        pixscale=metadata.pixscale,
+        objects=metadata.objects,
     )
 
 

@@ -6,21 +6,13 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from desdm.services import SERVICES
+
 __all__ = ["MAP_POLICY", "OPEN", "POLICY", "Headers"]
 
-#: Paths of the data services: programs and pages of other sites may read what is public there.
-OPEN = (
-    "/tap",
-    "/scs",
-    "/sia",
-    "/datalink",
-    "/soda",
-    "/footprint",
-    "/files",
-    "/hips",
-    "/api",
-    "/feed.xml",
-)
+#: First parts of the paths of the data services, and the feed: programs and pages of other sites may read what is public
+#: there.
+OPEN = (*dict.fromkeys(f"/{service.path.split('/')[1]}" for service in SERVICES), "/feed.xml")
 
 _NOTHING = "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from desdm.archive.catalogfile import CatalogFile, FileIdentity
 from desdm.archive.model import Scope
 from desdm.errors import UsageError
 
@@ -15,11 +16,13 @@ __all__ = [
     "SERVING",
     "CalibrationChoice",
     "CalibrationFile",
+    "CalibrationIdentity",
     "CalibrationRequest",
     "ChoiceRule",
     "RejectedCalibration",
     "Selection",
     "calibration_files",
+    "calibration_identity",
     "night_date",
 ]
 
@@ -49,8 +52,8 @@ class ChoiceRule(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class CalibrationFile:
-    """A calibration file in the archive.
+class CalibrationIdentity:
+    """What a calibration file of the archive is, for use or not.
 
     Attributes
     ----------
@@ -60,8 +63,6 @@ class CalibrationFile:
         The band that it serves; empty: every band.
     attempt_id
         Number of the attempt that made it; None: it was delivered.
-    row
-        The whole record, which the plan of a run takes.
     """
 
     id: int
@@ -72,23 +73,6 @@ class CalibrationFile:
     expnum: int | None
     band: str
     attempt_id: int | None
-    row: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, row: Mapping[str, Any]) -> CalibrationFile:
-        """Build the record from a row of `desdm.archive.catalog.find`."""
-        filetype, attempt = str(row.get("filetype") or ""), row.get("pfw_attempt_id")
-        return cls(
-            id=int(row["id"]),
-            filename=str(row["filename"]),
-            filetype=filetype,
-            ccdnum=row.get("ccdnum"),
-            nite=str(row.get("nite") or ""),
-            expnum=row.get("expnum"),
-            band=str(row.get("band") or "") if filetype in _BANDED else "",
-            attempt_id=None if attempt is None else int(attempt),
-            row=row,
-        )
 
     @property
     def detector(self) -> tuple[int | None, str]:
@@ -100,9 +84,36 @@ class CalibrationFile:
         return not band or self.band in ("", band)
 
 
-def calibration_files(rows: Iterable[Mapping[str, Any]]) -> list[CalibrationFile]:
-    """Build the records of several rows, in their order."""
-    return [CalibrationFile.of(row) for row in rows]
+@dataclass(frozen=True, slots=True)
+class CalibrationFile(CalibrationIdentity):
+    """A calibration file with a sound copy; ``record`` is that of the catalogue, which the plan of a run takes."""
+
+    record: CatalogFile
+
+
+def _identity(file: FileIdentity) -> tuple[int, str, str, int | None, str, int | None, str, int | None]:
+    """The fields of `CalibrationIdentity`, of a file of the archive."""
+    band = (file.band or "") if file.filetype in _BANDED else ""
+    return (
+        file.id,
+        file.filename,
+        file.filetype,
+        file.ccdnum,
+        file.nite or "",
+        file.expnum,
+        band,
+        file.pfw_attempt_id,
+    )
+
+
+def calibration_identity(file: FileIdentity) -> CalibrationIdentity:
+    """Return what a file of the archive is as a calibration."""
+    return CalibrationIdentity(*_identity(file))
+
+
+def calibration_files(files: Iterable[CatalogFile]) -> list[CalibrationFile]:
+    """Build the records of calibration files, in their order."""
+    return [CalibrationFile(*_identity(file), file) for file in files]
 
 
 class CalibrationChoice(NamedTuple):
@@ -116,7 +127,7 @@ class CalibrationChoice(NamedTuple):
 class RejectedCalibration(NamedTuple):
     """A calibration file that was not chosen although it lay nearer or was named, and why."""
 
-    file: CalibrationFile
+    file: CalibrationIdentity
     reason: str
 
 
@@ -152,7 +163,7 @@ class CalibrationRequest:
     unit: str = ""
     scopes: tuple[Scope, ...] = ()
 
-    def days_to(self, file: CalibrationFile) -> int:
+    def days_to(self, file: CalibrationIdentity) -> int:
         """Return the days from the exposure's night to the calibration's; negative: it is earlier."""
         return (night_date(file.nite) - night_date(self.nite)).days
 

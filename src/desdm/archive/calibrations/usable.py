@@ -7,7 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy import Connection
 
 from desdm.archive import catalog, store
-from desdm.archive.calibrations.model import CalibrationFile, RejectedCalibration, calibration_files
+from desdm.archive.calibrations.model import (
+    CalibrationFile,
+    CalibrationIdentity,
+    RejectedCalibration,
+    calibration_files,
+    calibration_identity,
+)
 from desdm.archive.model import Scope
 from desdm.archive.withheld import unfit_reasons, withheld
 from desdm.schema.states import DataState
@@ -34,7 +40,7 @@ def rejected_of_band(rejected: Iterable[RejectedCalibration], band: str) -> list
     return [one for one in rejected if one.file.serves(band)]
 
 
-def attempt_ids(files: Iterable[CalibrationFile]) -> list[int]:
+def attempt_ids(files: Iterable[CalibrationIdentity]) -> list[int]:
     """Return the numbers of the attempts that made the files, sorted."""
     return sorted({file.attempt_id for file in files if file.attempt_id})
 
@@ -60,9 +66,9 @@ def sound_files(
     scope
         Project, campaign and run classes of the attempts; None: all.
     """
-    rows, unsound_rows = catalog.find_sound(conn, query, scope)
-    rejected = [RejectedCalibration(CalibrationFile.of(row), reason) for row, reason in unsound_rows]
-    return calibration_files(rows), rejected
+    sound, unsound = catalog.find_sound(conn, query, scope)
+    rejected = [RejectedCalibration(calibration_identity(file), reason) for file, reason in unsound]
+    return calibration_files(sound), rejected
 
 
 def withheld_files(
@@ -84,8 +90,8 @@ def withheld_files(
     scope
         Project, campaign and run classes of the attempts; None: all.
     """
-    rows = withheld(conn, query, [file.row for file in files], scope, key=lambda row: row["id"])
-    return [RejectedCalibration(CalibrationFile.of(one.row), one.reason) for one in rows]
+    others = withheld(conn, query, scope, known={file.id for file in files})
+    return [RejectedCalibration(calibration_identity(one.file), one.reason) for one in others]
 
 
 def usable_files(

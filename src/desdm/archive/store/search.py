@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Executable, FromClause, Table, and_, bindparam, func, or_, select
+from sqlalchemy import Connection, Executable, FromClause, Table, and_, bindparam, func, null, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
+from desdm.archive.catalogfile import CatalogFile, FileMetadata
 from desdm.archive.model import FileRecord, Scope
 from desdm.archive.store.common import among, band_of_any, packed, records
 from desdm.archive.store.standing import FLAGGED, order_of
@@ -32,7 +33,7 @@ __all__ = [
     "AttemptFacts",
     "attempt_facts",
     "attempts_named",
-    "find_rows",
+    "find_files",
     "in_scope",
     "list_files",
     "no_such_run",
@@ -85,10 +86,10 @@ def tagged(tag_condition: Callable[[ColumnElement[object]], ColumnElement[bool]]
     )
 
 
-def find_rows(
+def find_files(
     conn: Connection, table: Table, conditions: Sequence[ColumnElement[bool]], archive: str | None
-) -> tuple[list[str], Sequence[Any]]:
-    """(columns, rows) of files of one metadata table: identity, place, every column of metadata; ordered by name.
+) -> list[CatalogFile]:
+    """Sound files of one metadata table: identity, place and every column of metadata; ordered by name.
 
     Parameters
     ----------
@@ -101,20 +102,25 @@ def find_rows(
     archive
         Name of the archive whose copies count; None: any.
     """
-    metadata = [c for c in table.c if c.name != "desfile_id"]
+    # In the order of the record's fields.
     statement = (
         select(
             desfile.c.id,
-            desfile.c.filename,
-            desfile.c.compression,
+            (desfile.c.filename + desfile.c.compression).label("fullname"),
             desfile.c.filetype,
+            desfile.c.pfw_attempt_id,
+            table.c.expnum,
+            table.c.ccdnum,
+            table.c.band,
+            table.c.nite,
+            table.c.tilename,
+            desfile.c.compression,
             desfile.c.filesize,
             desfile.c.sha256,
             desfile.c.md5sum,
-            desfile.c.pfw_attempt_id,
             file_archive_info.c.archive_name,
             file_archive_info.c.path,
-            *metadata,
+            *(table.c[name] if name in table.c else null().label(name) for name in FileMetadata._fields),
         )
         .select_from(
             desfile.join(table, table.c.desfile_id == desfile.c.id).join(
@@ -126,8 +132,11 @@ def find_rows(
     )
     if archive is not None:
         statement = statement.where(file_archive_info.c.archive_name == archive)
-    result = conn.execute(statement)
-    return list(result.keys()), result.all()
+    first = len(statement.selected_columns) - len(FileMetadata._fields)
+    return [
+        CatalogFile(*(*row[:first], table.name, FileMetadata._make(row[first:])))
+        for row in conn.execute(statement)
+    ]
 
 
 def in_scope(

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Table, and_, exists, func, not_, null, or_, select
+from sqlalchemy import Connection, Table, and_, exists, func, not_, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
+from desdm.archive.catalogfile import FileIdentity
 from desdm.archive.model import Scope
 from desdm.archive.store.common import among, packed
 from desdm.archive.store.standing import usable
 from desdm.schema import CopyState, desfile, event, file_archive_info, pfw_attempt, pfw_request
 from desdm.schema.states import DataState, EventKind
 
-__all__ = ["LastMark", "last_marks", "withheld_rows"]
+__all__ = ["LastMark", "last_marks", "withheld_files"]
 
 
 class LastMark(NamedTuple):
@@ -53,13 +54,13 @@ def last_marks(conn: Connection, attempts: Sequence[int], state: DataState) -> d
     }
 
 
-def withheld_rows(
+def withheld_files(
     conn: Connection,
     table: Table,
     conditions: Sequence[ColumnElement[bool]],
     scope: Scope | None,
     named: bool,
-) -> list[dict[str, Any]]:
+) -> list[FileIdentity]:
     """Return the files of one metadata table that must not be used; ordered by name.
 
     Parameters
@@ -67,7 +68,7 @@ def withheld_rows(
     table
         The metadata table.
     conditions
-        What the files are, as of `find_rows`.
+        What the files are, as of `find_files`.
     scope
         Only attempts of its project and campaign are looked at; those of other run classes must not be used.
     named
@@ -92,14 +93,16 @@ def withheld_rows(
             ]
             if own:
                 where.append(or_(pfw_attempt.c.id.is_(None), and_(*own)))
-    keys = [table.c[k] if k in table.c else null().label(k) for k in ("expnum", "ccdnum", "band", "nite")]
     query = (
         select(
             desfile.c.id,
             (desfile.c.filename + desfile.c.compression).label("filename"),
             desfile.c.filetype,
             desfile.c.pfw_attempt_id,
-            *keys,
+            table.c.expnum,
+            table.c.ccdnum,
+            table.c.band,
+            table.c.nite,
         )
         .select_from(
             desfile.join(table, table.c.desfile_id == desfile.c.id)
@@ -109,4 +112,4 @@ def withheld_rows(
         .where(or_(*unfit), *where)
         .order_by(desfile.c.filename, desfile.c.id)
     )
-    return [dict(row._mapping) for row in conn.execute(query)]
+    return [FileIdentity(*row) for row in conn.execute(query)]

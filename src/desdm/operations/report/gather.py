@@ -303,29 +303,30 @@ def _exposures(conn: Connection, run: str, metrics: tuple[Metric, ...]) -> list[
         (m.keys.get("expnum"), m.keys.get("ccdnum"), m.name): m.value for m in metrics
     }
     exposures: dict[tuple[int, int | None], Exposure] = {}
-    for row in catalog.find(conn, {"attempt": run, "filetype": ",".join(kinds)}):
-        if row.get("expnum") is None or not row.get("band"):
+    for file in catalog.find(conn, {"attempt": run, "filetype": ",".join(kinds)}):
+        if file.expnum is None or not file.band:
             continue
-        ccd = None if row["ccdnum"] is None else str(row["ccdnum"])
-        numbers = {name: measured.get((str(row["expnum"]), ccd, name)) for name in _IMAGE_METRICS}
-        pixels, scale = row.get("fwhm"), row.get("pixscale")
+        ccd = None if file.ccdnum is None else str(file.ccdnum)
+        numbers = {name: measured.get((str(file.expnum), ccd, name)) for name in _IMAGE_METRICS}
+        metadata = file.metadata
+        pixels, scale = metadata.fwhm, metadata.pixscale
         fwhm = numbers["fwhm"]
         if fwhm is None and pixels and scale:
             fwhm = pixels * scale
-        exposures[row["expnum"], row.get("ccdnum")] = Exposure(
-            row["expnum"],
-            row["ccdnum"],
-            row["band"],
-            row["nite"],
-            row.get("exptime"),
-            row.get("airmass"),
+        exposures[file.expnum, file.ccdnum] = Exposure(
+            file.expnum,
+            file.ccdnum,
+            file.band,
+            file.nite,
+            metadata.exptime,
+            metadata.airmass,
             fwhm,
-            row.get("skybrite"),
-            row.get("mag_zero"),
+            metadata.skybrite,
+            metadata.mag_zero,
             numbers["nobjects"],
             numbers["nmatch"],
             numbers["dra_rms"],
             numbers["ddec_rms"],
-            row["filename"],
+            file.filename,
         )
     return sorted(exposures.values(), key=lambda e: (band_order(e.band), e.expnum, e.ccdnum or 0))

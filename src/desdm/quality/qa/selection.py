@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import takewhile
-from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
 
 from desdm.archive import store
+from desdm.archive.catalogfile import CatalogFile, FileIdentity
 from desdm.archive.model import Scope
 from desdm.archive.twins import repeated_exposures
 from desdm.archive.withheld import outside, unfit_reasons
@@ -23,7 +23,6 @@ from desdm.schema.store import exposure_name
 __all__ = [
     "AssessmentPolicy",
     "Omitted",
-    "Row",
     "Selection",
     "companions",
     "drop_excluded",
@@ -31,8 +30,6 @@ __all__ = [
     "replaced",
     "select_images",
 ]
-
-Row: TypeAlias = Mapping[str, Any]
 
 
 class AssessmentPolicy(StrEnum):
@@ -68,9 +65,9 @@ class Omitted:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The rows that are used, in their order, and what is not used."""
+    """The files that are used, in their order, and what is not used."""
 
-    rows: list[Row]
+    files: list[CatalogFile]
     omitted: list[Omitted]
 
 
@@ -119,7 +116,7 @@ _ORDER = {Verdict.ACCEPTED: 0, Verdict.UNKNOWN: 1, Verdict.REJECTED: 2}
 
 
 def select_images(
-    conn: Connection, rows: Sequence[Row], policy: AssessmentPolicy, scope: Scope | None = None
+    conn: Connection, files: Sequence[CatalogFile], policy: AssessmentPolicy, scope: Scope | None = None
 ) -> Selection:
     """Select from images, or raw exposures, those that a product may use.
 
@@ -131,8 +128,8 @@ def select_images(
 
     Parameters
     ----------
-    rows
-        Rows of `desdm.archive.catalog.find`.
+    files
+        Files as of `desdm.archive.catalog.find`.
     policy
         Which exposures may be used.
     scope
@@ -141,80 +138,83 @@ def select_images(
     Returns
     -------
     Selection
-        A raw file of several CCDs of which one is excluded remains, with the CCDs that must not be used in the further
-        key ``excluded_ccds`` (numbers, comma separated).
+        A raw file of several CCDs of which one is excluded remains, with the CCDs that must not be used in its
+        ``excluded_ccds``.
     """
-    by_exposure: dict[int, list[Row]] = {}
-    for row in rows:
-        if row.get("expnum") is not None:
-            by_exposure.setdefault(int(row["expnum"]), []).append(row)
+    by_exposure: dict[int, list[CatalogFile]] = {}
+    for file in files:
+        if file.expnum is not None:
+            by_exposure.setdefault(file.expnum, []).append(file)
     numbers = sorted(by_exposure)
     judged = standings(conn, numbers, scope)
     banned = _exclusions(conn, numbers)
-    attempts = sorted({int(r["pfw_attempt_id"]) for r in rows if r.get("pfw_attempt_id") is not None})
+    attempts = sorted({file.pfw_attempt_id for file in files if file.pfw_attempt_id is not None})
     facts = store.attempt_facts(conn, attempts)
     tried = store.ccds_tried(conn, attempts)
     unfit = unfit_reasons(conn, [n for n, one in facts.items() if not one.good])
-    reduced: dict[int, Row] = {}
+    reduced: dict[int, CatalogFile] = {}
     omitted: list[Omitted] = []
     for number, of_exposure in by_exposure.items():
         chooser = _Exposure(number, judged.get(number), banned.get(number, {}), facts, policy, tried, unfit)
-        for row, reason in chooser.decide(of_exposure):
+        for file, reason in chooser.decide(of_exposure):
             if reason:
-                omitted.append(_omitted(row, int(row.get("ccdnum") or 0), reason))
+                omitted.append(_omitted(file, file.ccdnum or 0, reason))
             else:
-                reduced[id(row)] = _without_ccds(row, chooser.banned, omitted)
-    used = [reduced.get(id(row), row) for row in rows if id(row) in reduced or row.get("expnum") is None]
+                reduced[id(file)] = _without_ccds(file, chooser.banned, omitted)
+    used = [reduced.get(id(file), file) for file in files if id(file) in reduced or file.expnum is None]
     return _without_repeated(conn, used, omitted)
 
 
-def _without_repeated(conn: Connection, rows: Sequence[Row], omitted: list[Omitted]) -> Selection:
-    """Leave out exposures that are another one of the rows again, under another number."""
-    numbers = {int(row["expnum"]) for row in rows if row.get("expnum") is not None}
+def _without_repeated(conn: Connection, files: Sequence[CatalogFile], omitted: list[Omitted]) -> Selection:
+    """Leave out exposures that are another one of the files again, under another number."""
+    numbers = {file.expnum for file in files if file.expnum is not None}
     repeated = repeated_exposures(conn, numbers) if len(numbers) > 1 else {}
-    used: list[Row] = []
-    for row in rows:
-        first = repeated.get(int(row["expnum"])) if row.get("expnum") is not None else None
+    used: list[CatalogFile] = []
+    for file in files:
+        first = None if file.expnum is None else repeated.get(file.expnum)
         if first is None:
-            used.append(row)
+            used.append(file)
             continue
         frame, why = first
         text = f"it has {why} as {frame.filename} of exposure {frame.expnum}, which is used"
-        omitted.append(_omitted(row, 0, text))
+        omitted.append(_omitted(file, 0, text))
     return Selection(used, omitted)
 
 
-def drop_excluded(conn: Connection, rows: Sequence[Row], own: int | None = None) -> Selection:
+def drop_excluded(conn: Connection, files: Sequence[CatalogFile], own: int | None = None) -> Selection:
     """Leave out files of excluded exposures and CCDs, whatever their verdicts; of a raw file its excluded CCDs.
 
     Parameters
     ----------
     conn
         Connection to the database.
-    rows
-        Rows of `desdm.archive.catalog.find`.
+    files
+        Files as of `desdm.archive.catalog.find`.
     own
         Exposure that is processed by itself, which may be looked at anew: its files remain; None: there is none.
     """
-    numbers = sorted({int(row["expnum"]) for row in rows if row.get("expnum") is not None} - {own})
+    numbers = sorted({file.expnum for file in files if file.expnum is not None and file.expnum != own})
     banned = _exclusions(conn, numbers) if numbers else {}
     if not banned:
-        return Selection(list(rows), [])
-    used: list[Row] = []
+        return Selection(list(files), [])
+    used: list[CatalogFile] = []
     omitted: list[Omitted] = []
-    for row in rows:
-        of_exposure = banned.get(int(row["expnum"]), {}) if row.get("expnum") is not None else {}
-        if reason := _exclusion(row, of_exposure):
-            omitted.append(_omitted(row, 0, reason))
-        elif row.get("filetype") == "raw":
-            used.append(_without_ccds(row, of_exposure, omitted))
+    for file in files:
+        of_exposure = {} if file.expnum is None else banned.get(file.expnum, {})
+        if reason := _exclusion(file, of_exposure):
+            omitted.append(_omitted(file, 0, reason))
+        elif file.filetype == "raw":
+            used.append(_without_ccds(file, of_exposure, omitted))
         else:
-            used.append(row)
+            used.append(file)
     return Selection(used, omitted)
 
 
 def replaced(
-    conn: Connection, candidates: Iterable[tuple[Row, str]], used: Sequence[Row], scope: Scope | None = None
+    conn: Connection,
+    candidates: Iterable[tuple[FileIdentity, str]],
+    used: Sequence[FileIdentity],
+    scope: Scope | None = None,
 ) -> list[Omitted]:
     """Return the images that would be taken but for a fault of their own, each with its reason and what takes its place.
 
@@ -229,25 +229,25 @@ def replaced(
     scope
         Attempts whose images count; None: all.
     """
-    of_exposure = {int(row["expnum"]): row for row in used if row.get("expnum") is not None}
+    of_exposure = {file.expnum: file for file in used if file.expnum is not None}
     pairs = [
-        (row, reason, of_exposure[int(row["expnum"])])
-        for row, reason in candidates
-        if row.get("expnum") is not None and int(row["expnum"]) in of_exposure
+        (file, reason, of_exposure[file.expnum])
+        for file, reason in candidates
+        if file.expnum is not None and file.expnum in of_exposure
     ]
-    numbers = {row.get("pfw_attempt_id") for pair in pairs for row in (pair[0], pair[2])}
-    facts = store.attempt_facts(conn, sorted(int(n) for n in numbers if n is not None)) if pairs else {}
+    numbers = {file.pfw_attempt_id for pair in pairs for file in (pair[0], pair[2])}
+    facts = store.attempt_facts(conn, sorted(n for n in numbers if n is not None)) if pairs else {}
     images: list[Omitted] = []
-    for row, reason, other in pairs:
-        own, in_place = facts.get(row.get("pfw_attempt_id") or 0), facts.get(other.get("pfw_attempt_id") or 0)
+    for file, reason, other in pairs:
+        own, in_place = facts.get(file.pfw_attempt_id or 0), facts.get(other.pfw_attempt_id or 0)
         if own is None or (scope is not None and outside(own, scope)):
             continue
         if in_place is not None and own.run == in_place.run:
-            images.append(_omitted(row, 0, reason))
+            images.append(_omitted(file, 0, reason))
         elif in_place is None or _precedence(own) < _precedence(in_place):
             name = _source(other, facts)
             words = f"{reason}; {name} is used in place of {own.pipeline} run {own.run}"
-            images.append(_omitted(row, 0, words))
+            images.append(_omitted(file, 0, words))
     return images
 
 
@@ -256,12 +256,12 @@ def _precedence(attempt: store.AttemptFacts) -> tuple[int, int]:
     return _RANK.get(attempt.pipeline, _OTHER), -attempt.id
 
 
-def _source(row: Row, facts: Mapping[int, store.AttemptFacts]) -> str:
-    """What a row comes from, for messages."""
-    number = row.get("pfw_attempt_id")
+def _source(file: FileIdentity, facts: Mapping[int, store.AttemptFacts]) -> str:
+    """What a file comes from, for messages."""
+    number = file.pfw_attempt_id
     if number is None:
-        return f"the delivered {row['filename']}"
-    return f"{facts[int(number)].pipeline} run {facts[int(number)].run}"
+        return f"the delivered {file.filename}"
+    return f"{facts[number].pipeline} run {facts[number].run}"
 
 
 def _exclusions(conn: Connection, expnums: Sequence[int]) -> dict[int, dict[int, str]]:
@@ -275,26 +275,24 @@ def _exclusions(conn: Connection, expnums: Sequence[int]) -> dict[int, dict[int,
     return reasons
 
 
-def _omitted(row: Row, ccdnum: int, reason: str) -> Omitted:
+def _omitted(file: FileIdentity, ccdnum: int, reason: str) -> Omitted:
     """Return the record of an input that is left out, as a whole or for one CCD."""
     # A file of one CCD tells its CCD also where the whole file is left out.
-    ccdnum = ccdnum or int(row.get("ccdnum") or 0)
-    return Omitted(int(row["id"]), str(row["filename"]), int(row["expnum"]), ccdnum, reason)
+    return Omitted(file.id, file.filename, file.expnum, ccdnum or file.ccdnum or 0, reason)
 
 
-def _exclusion(row: Row, banned: Mapping[int, str]) -> str:
+def _exclusion(file: FileIdentity, banned: Mapping[int, str]) -> str:
     """Why a file must not be used as a whole by the exclusions of its exposure (by CCD, 0: all); empty: it may be."""
-    ccdnum = row.get("ccdnum")
-    return banned.get(0) or (banned.get(int(ccdnum), "") if ccdnum is not None else "")
+    return banned.get(0) or ("" if file.ccdnum is None else banned.get(file.ccdnum, ""))
 
 
-def _without_ccds(row: Row, banned: Mapping[int, str], omitted: list[Omitted]) -> Row:
-    """The row, with the excluded CCDs noted where it is a file of several."""
-    if row.get("ccdnum") is not None or not banned:
-        return row
+def _without_ccds(file: CatalogFile, banned: Mapping[int, str], omitted: list[Omitted]) -> CatalogFile:
+    """The file, with the excluded CCDs noted where it is one of several."""
+    if file.ccdnum is not None or not banned:
+        return file
     for ccdnum, reason in sorted(banned.items()):
-        omitted.append(_omitted(row, ccdnum, reason))
-    return {**row, "excluded_ccds": ",".join(str(n) for n in sorted(banned))}
+        omitted.append(_omitted(file, ccdnum, reason))
+    return replace(file, excluded_ccds=tuple(sorted(banned)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,56 +307,54 @@ class _Exposure:
     tried: Mapping[int, frozenset[int]]
     unfit: Mapping[int, str]
 
-    def decide(self, rows: Sequence[Row]) -> Iterator[tuple[Row, str]]:
-        """Each row with the reason why it is not used; empty: it is used."""
-        fit: list[tuple[Row, tuple[int, ...]]] = []
-        for row in rows:
-            reason, order = self._fitness(row)
+    def decide(self, files: Sequence[CatalogFile]) -> Iterator[tuple[CatalogFile, str]]:
+        """Each file with the reason why it is not used; empty: it is used."""
+        fit: list[tuple[CatalogFile, tuple[int, ...]]] = []
+        for file in files:
+            reason, order = self._fitness(file)
             if reason:
-                yield row, reason
+                yield file, reason
             else:
-                fit.append((row, order))
-        images = [(row, order) for row, order in fit if row.get("filetype") != "raw"]
-        yield from ((row, "") for row, _ in fit if row.get("filetype") == "raw")
+                fit.append((file, order))
+        images = [(file, order) for file, order in fit if file.filetype != "raw"]
+        yield from ((file, "") for file, _ in fit if file.filetype == "raw")
         if not images:
             return
         # The best processing is taken as a whole: CCDs of two calibrations do not mix in one exposure.
-        numbers = {int(n) for row, _ in images if (n := row.get("pfw_attempt_id")) is not None}
+        numbers = {file.pfw_attempt_id for file, _ in images if file.pfw_attempt_id is not None}
         tried = {n: self.tried[n] for n in numbers & self.tried.keys()}
         partial = store.partial(tried, {n: self.facts[n].order for n in tried})
 
-        def place(item: tuple[Row, tuple[int, ...]]) -> tuple[int, ...]:
-            row, (verdict, *rest) = item
-            return (verdict, row.get("pfw_attempt_id") in partial, *rest, -int(row["id"]))
+        def place(item: tuple[CatalogFile, tuple[int, ...]]) -> tuple[int, ...]:
+            file, (verdict, *rest) = item
+            return (verdict, file.pfw_attempt_id in partial, *rest, -file.id)
 
-        best_row = min(images, key=place)[0]
-        best = best_row.get("pfw_attempt_id")
-        newest: dict[object, int] = {}
-        for row, _ in images:
-            if row.get("pfw_attempt_id") == best:
-                key = row.get("ccdnum")
-                newest[key] = max(newest.get(key, 0), int(row["id"]))
-        for row, _ in images:
-            if row.get("pfw_attempt_id") != best:
-                yield row, f"{_source(best_row, self.facts)} of the same exposure is used"
-            elif int(row["id"]) != newest[row.get("ccdnum")]:
-                yield row, "a newer delivery of the same image is used"
+        best = min(images, key=place)[0]
+        newest: dict[int | None, int] = {}
+        for file, _ in images:
+            if file.pfw_attempt_id == best.pfw_attempt_id:
+                newest[file.ccdnum] = max(newest.get(file.ccdnum, 0), file.id)
+        for file, _ in images:
+            if file.pfw_attempt_id != best.pfw_attempt_id:
+                yield file, f"{_source(best, self.facts)} of the same exposure is used"
+            elif file.id != newest[file.ccdnum]:
+                yield file, "a newer delivery of the same image is used"
             else:
-                yield row, ""
+                yield file, ""
 
-    def _fitness(self, row: Row) -> tuple[str, tuple[int, ...]]:
+    def _fitness(self, file: CatalogFile) -> tuple[str, tuple[int, ...]]:
         """Why a file must not be used (empty: it may be), and its order among those that may."""
-        if reason := _exclusion(row, self.banned):
+        if reason := _exclusion(file, self.banned):
             return reason, (0, 0)
-        number = row.get("pfw_attempt_id")
+        number = file.pfw_attempt_id
         if number is None:
             verdict, words = (Verdict.UNKNOWN, "") if self.standing is None else self.standing.overall
             if verdict is Verdict.REJECTED and self.policy is not AssessmentPolicy.ANY:
                 return f"rejected: {words}", (0, 0)
             return "", (_ORDER[verdict], _DELIVERED, 0)
-        attempt = self.facts[int(number)]
+        attempt = self.facts[number]
         if not attempt.good:
-            return self.unfit[int(number)], (0, 0)
+            return self.unfit[number], (0, 0)
         verdict, words = self._verdict(attempt.pipeline)
         if verdict is Verdict.REJECTED and self.policy is not AssessmentPolicy.ANY:
             return f"rejected: {words}", (0, 0)
@@ -382,7 +378,7 @@ class _Exposure:
 _KIND = re.compile(r"_oo[idw]_")
 
 
-def companions(rows: Sequence[Row], images: Sequence[Row]) -> list[Row]:
+def companions(files: Sequence[CatalogFile], images: Sequence[CatalogFile]) -> list[CatalogFile]:
     """Return the files that belong to delivered images: masks, weights, PSFs of the same exposure and CCD.
 
     A mask of a delivery does not belong to an image of our own. Of several files of one type for one image that counts
@@ -390,27 +386,23 @@ def companions(rows: Sequence[Row], images: Sequence[Row]) -> list[Row]:
 
     Parameters
     ----------
-    rows
-        Rows of the companions.
+    files
+        The companions.
     images
-        Rows of the images that are used.
+        The images that are used.
     """
-    of_image = {
-        (r.get("expnum"), r.get("ccdnum")): _stem(str(r["filename"]))
-        for r in images
-        if r.get("pfw_attempt_id") is None
-    }
-    chosen: dict[tuple[object, object, object], Row] = {}
-    for row in rows:
-        place = (row.get("expnum"), row.get("ccdnum"))
+    of_image = {(i.expnum, i.ccdnum): _stem(i.filename) for i in images if i.pfw_attempt_id is None}
+    chosen: dict[tuple[int | None, int | None, str], CatalogFile] = {}
+    for file in files:
+        place = (file.expnum, file.ccdnum)
         if place not in of_image:
             continue
-        key = (*place, row.get("filetype"))
+        key = (*place, file.filetype)
         known = chosen.get(key)
-        if known is None or _order(row, of_image[place]) > _order(known, of_image[place]):
-            chosen[key] = row
-    taken = {id(row) for row in chosen.values()}
-    return [row for row in rows if id(row) in taken]
+        if known is None or _order(file, of_image[place]) > _order(known, of_image[place]):
+            chosen[key] = file
+    taken = {id(file) for file in chosen.values()}
+    return [file for file in files if id(file) in taken]
 
 
 def _stem(filename: str) -> str:
@@ -418,7 +410,7 @@ def _stem(filename: str) -> str:
     return _KIND.sub("_", filename).split(".fits")[0]
 
 
-def _order(row: Row, stem: str) -> tuple[int, int]:
+def _order(file: CatalogFile, stem: str) -> tuple[int, int]:
     """Order of a companion: the name that shares most with the image's first, then the newest."""
-    pairs = zip(_stem(str(row["filename"])), stem, strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs)), int(row["id"])
+    pairs = zip(_stem(file.filename), stem, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs)), file.id
