@@ -30,7 +30,8 @@ th, td { text-align: left; vertical-align: baseline; padding: .4rem .75rem .4rem
   min-width: 5rem; overflow-wrap: break-word; }
 th { color: var(--soft); font-weight: 600; }
 td code { overflow-wrap: anywhere; }
-@media (max-width: 44rem) { thead { position: absolute; left: -100vw; } tr, td { display: block; }
+@media (max-width: 44rem) { thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  tr, td { display: block; }
   tr { border-bottom: 1px solid var(--line); padding: .4rem 0; } td { border: 0; padding: .1rem 0; }
   td:empty { display: none; } td::before { content: attr(data-head) ": "; color: var(--soft); } }
 label { display: inline-flex; flex-direction: column; font-size: .875rem; color: var(--soft); margin: 0 .7rem .5rem 0; }
