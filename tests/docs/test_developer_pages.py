@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from desdm.framework.wrapper import Task
+
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "docs" / "developer").glob("*.md")), ROOT / "CONTRIBUTING.md"]
 
@@ -57,3 +59,13 @@ def test_what_the_code_of_a_page_imports_exists(page: Path) -> None:
                 continue
             module = importlib.import_module(node.module)
             assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == [], node.module
+
+
+def test_the_table_of_a_task_names_what_a_task_has() -> None:
+    page = (ROOT / "docs" / "developer" / "astronomy-code.md").read_text("utf-8")
+    table = re.search(r"^ *\| `Task` \|.*\n(?:^ *\|.*\n)+", page, re.MULTILINE)
+    assert table
+    first_cells = [line.strip().split("|")[1] for line in table[0].splitlines()[2:]]
+    names = [name for cell in first_cells for name in re.findall(r"(\w+)\(", cell)]
+    assert len(names) > 10
+    assert [name for name in names if not hasattr(Task, name)] == []
