@@ -214,6 +214,9 @@ lines = st.lists(st.text("abx1 \r\0_", max_size=8).map(str.encode), min_size=1, 
 @given(made, lines)
 @example("a\\s*b", [b"a", b"b"])
 @example("[^x]b", [b"a", b"b"])
+@example("(?=a)a*a", [b"a", b"ba", b"b"])
+@example("(?=a)[ab]*a", [b"a", b"xa", b"b"])
+@example("x(?=a)a*a|(?=b)(?:b)*b", [b"xa", b"b"])
 def test_made_expressions_equal_plain_re(expression: str, texts: list[bytes]) -> None:
     try:
         one = matcher(expression).select("global")

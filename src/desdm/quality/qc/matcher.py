@@ -32,6 +32,9 @@ _IMPOSSIBLE = "can never match"
 #: used with the flags of the patterns themselves.
 _NOTHING = Translated(rb"\x00\xff\x00no line\x00\xff\x00", rb"\x00\xff\x00no line\x00\xff\x00", True, False)
 _MAGIC = b"desdm-qc-1\n"
+#: PCRE takes the byte of a lookahead at the start for one that the match consumes, so that ``(?=a)a*a`` misses ``a``;
+#: without its start optimisations (pcrepattern, "Disabling start-up optimizations") it does not.
+_NO_START = b"(*NO_START_OPT)"
 
 
 class Matcher:
@@ -121,7 +124,7 @@ class Matcher:
             db = hyperscan.Database(chimera=True, mode=hyperscan.CH_MODE_NOGROUPS)
             flags = hyperscan.CH_FLAG_CASELESS | hyperscan.CH_FLAG_DOTALL
             try:
-                db.compile(expressions=[expression.pcre], ids=[0], elements=1, flags=[flags])
+                db.compile(expressions=[_NO_START + expression.pcre], ids=[0], elements=1, flags=[flags])
             except hyperscan.error as err:
                 raise WCLError(f"{expression.pcre.decode(errors='replace')!r:.80}: {err}") from err
             self._exact[expression] = db
