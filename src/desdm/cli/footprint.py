@@ -67,6 +67,9 @@ def command(
 ) -> None:
     """Ask the footprint of a release: of the place RA DEC (ICRS; degrees or hours), of a region, or of a table of places.
 
+    Inside, depth and exposures of a band are those of the HEALPix cell (order 12, 0.86 arcmin wide) that the place lies
+    in; the listed exposures and files hold the place itself.
+
     \b
     desdm footprint 30.0 -5.0
     desdm footprint 02:00:00 -05:00:00

@@ -158,7 +158,8 @@ def _tree(ancestry: Lineage, way: Literal["up", "down"], marks: Sequence[Suspect
         task = maker.get(number)
         if task is not None:
             programs = ", ".join(dict.fromkeys(f"{e.name} {e.version}".strip() for e in task.execs))
-            task_name = " ".join(x for x in (task.module or task.name, task.wrapkeys, task.attempt) if x)
+            # The run first: a narrow terminal cuts the end.
+            task_name = " ".join(x for x in (task.attempt, task.module or task.name, task.wrapkeys) if x)
             text += f"  ← {escape(task_name)}" + (f" ({escape(programs)})" if programs else "")
         return text
 
