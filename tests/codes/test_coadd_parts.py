@@ -220,3 +220,17 @@ def test_a_packed_image_is_the_same_image(tmp_path: Path) -> None:
     assert np.abs(back.sci - made.sci).max() < 5 / 8 * 1.4
     assert task.metrics[0].value > 2
     assert unclean([packed]) == []
+
+
+def test_a_pixel_that_one_band_lacks_is_grey() -> None:
+    ones = np.ones((1, 3), np.float32)
+    covered = (
+        np.array([[True, True, False]]),
+        np.array([[True, False, False]]),
+        np.array([[True, True, False]]),
+    )
+    blue, green, red = colour.without_gaps((2 * ones, 5 * ones, 4 * ones), covered, (1.0, 2.0, 0.5))
+    # Scaled: blue 2, green 10, red 2. Green lacks the second pixel and becomes (2 + 2) / 2 / 2; no band has the third.
+    np.testing.assert_allclose(blue, [[2, 2, 2]])
+    np.testing.assert_allclose(green, [[5, 1, 5]])
+    np.testing.assert_allclose(red, [[4, 4, 4]])

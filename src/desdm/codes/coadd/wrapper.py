@@ -146,7 +146,9 @@ def color(task: Task) -> None:
     bands = colour.choose_bands(have, task.text("color_bands", "g,r,z"))
     factors = task.keywords("color_scale")
     scales = tuple(float(factors.get(b, "1")) for b in bands)
-    blue, green, red = (have[b].sci for b in bands)
+    blue, green, red = colour.without_gaps(
+        [have[b].sci for b in bands], [have[b].wgt > 0 for b in bands], scales
+    )
     mean = np.mean([s * have[b].sci for s, b in zip(scales, bands, strict=True)], axis=0)
     covered = np.all([have[b].wgt > 0 for b in bands], axis=0)
     noise = (
