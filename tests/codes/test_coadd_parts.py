@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from desdm.codes.coadd.background import residual_sky
-from desdm.codes.coadd.colour import choose_bands, picture
+from desdm.codes.coadd.colour import choose_bands, picture, without_gaps
 from desdm.codes.coadd.depth import catalogue_depth, measure
 from desdm.codes.coadd.masks import MaskStack, mapping
 from desdm.codes.coadd.relative import tie
@@ -229,7 +229,7 @@ def test_a_pixel_that_one_band_lacks_is_grey() -> None:
         np.array([[True, False, False]]),
         np.array([[True, True, False]]),
     )
-    blue, green, red = colour.without_gaps((2 * ones, 5 * ones, 4 * ones), covered, (1.0, 2.0, 0.5))
+    blue, green, red = without_gaps((2 * ones, 5 * ones, 4 * ones), covered, (1.0, 2.0, 0.5))
     # Scaled: blue 2, green 10, red 2. Green lacks the second pixel and becomes (2 + 2) / 2 / 2; no band has the third.
     np.testing.assert_allclose(blue, [[2, 2, 2]])
     np.testing.assert_allclose(green, [[5, 1, 5]])
