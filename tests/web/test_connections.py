@@ -87,6 +87,25 @@ def test_the_bounds_of_a_head(port: int, pieces: tuple[bytes, ...], status: int)
         assert b"connection: close" in answer.lower()
 
 
+CHUNKED = b"POST / HTTP/1.1\r\n" + HOST + CLOSE + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status"),
+    [
+        # Trailers (RFC 9112, section 7.1.2) are joined by the parser as headers are, and have the same bound.
+        ((b"5\r\nhello\r\n0\r\nX: ", *(b"a" * 1000 for _ in range(9))), 431),
+        ((b"5\r\nhello\r\n0\r\nX", *(b"a" * 1000 for _ in range(9))), 431),
+        ((b"5;", *(b"a" * 1000 for _ in range(9))), 431),  # extension of a chunk, section 7.1.1
+        ((b"5\r\nhello\r\n0\r\nX: " + b"a" * 1000 + b"\r\n\r\n",), 200),
+        ((*(b"1\r\nb\r\n" * 1000 for _ in range(10)), b"0\r\n\r\n"), 200),  # small chunks are no flood
+    ],
+)
+def test_the_bounds_of_chunks_and_trailers(port: int, pieces: tuple[bytes, ...], status: int) -> None:
+    answer = talk(port, CHUNKED, *pieces, pause=0.02)
+    assert answer.startswith(b"HTTP/1.1 %d " % status), answer[:100]
+
+
 @pytest.mark.parametrize("piece", [b"GET / HTTP/1.1\r\nX: ", b"", b"\r\n"])
 def test_half_a_head_has_a_deadline(port: int, piece: bytes) -> None:
     begun = time.monotonic()

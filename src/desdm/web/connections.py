@@ -25,7 +25,7 @@ class Bounds:
     Attributes
     ----------
     head, url, headers
-        Bytes of a request's head; bytes of its address; number of its headers.
+        Bytes of a request's head, and of its trailers; bytes of its address; number of its headers.
     head_seconds
         Time in which a head must be complete, from its first byte, or from the connection.
     body_seconds, body_bytes
@@ -77,6 +77,8 @@ class _Bounded(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._in_head, self._head_size, self._url_size, self._header_count = True, 0, 0, 0
         self._body_size = 0
+        #: bytes since the last ones that belonged to a body: lengths of chunks, extensions, trailers
+        self._framing_size = 0
         self._timer: asyncio.TimerHandle | None = None
         self._address: str | None = None
         self._refused = False
@@ -114,17 +116,31 @@ class _Bounded(HttpToolsProtocol):
             self._head_size += len(data)
         else:
             self._body_size += len(data)
+            self._framing_size += len(data)
         super().data_received(data)
         self._after_data()
 
     def _after_data(self) -> None:
         """Reject a head that is too large; set a deadline for data that do not begin a request."""
-        if self._refused or not self._in_head:
+        if self._refused:
+            return
+        if not self._in_head:
+            if self._framing_size > self._bounds.head:
+                self._too_large_trailer()
             return
         if self._head_size > self._bounds.head:
             self._too_large()
         elif self._timer is None and (self.cycle is None or self.cycle.response_complete):  # type: ignore[redundant-expr]
             self._timer = self.loop.call_later(self._bounds.head_seconds, self._head_timeout)
+
+    def _too_large_trailer(self) -> None:
+        """Reject trailers or chunk extensions that are too large: the parser joins their pieces, at quadratic cost."""
+        if self.cycle.response_started:
+            self._refused = True
+            self._stop_timer()
+            self.transport.close()
+        else:
+            self._refuse(431, f"the trailers of a request have at most {self._bounds.head} bytes")
 
     def _too_large(self) -> None:
         """Reject a head that is too large."""
@@ -163,12 +179,13 @@ class _Bounded(HttpToolsProtocol):
             self._too_large()
         if self._refused:
             return
-        self._in_head, self._head_size, self._body_size = False, 0, 0
+        self._in_head, self._head_size, self._body_size, self._framing_size = False, 0, 0, 0
         super().on_headers_complete()
         self._timer = self.loop.call_later(self._bounds.body_seconds, self._body_timeout)
 
     @override
     def on_body(self, body: bytes) -> None:
+        self._framing_size = 0
         if not self._refused:
             super().on_body(body)
 

@@ -296,18 +296,20 @@ class _Jobs:
         caller, job = caller_of(request), await self._load(request)
         values = (await parse_parameters(request, 100_000, "PHASE")).read(PHASE)
         if values.text("PHASE") == "RUN":
+            _require_owner(job, caller)
             await run_blocking(self.services, lambda: self._start(job, caller))
         else:
             await run_blocking(self.services, lambda: self._abort(job))
         return self._redirect(request, job.id)
 
     def _start(self, job: Job, caller: Caller) -> None:
-        """Check the parameters and queue the job."""
+        """Check the parameters and queue the job; it runs with the rights of its owner, who receives the result."""
+        owner = caller if job.owner == caller.login else self.runner.owner_of(job)
         if self.kind.check is not None:
-            self.kind.check(self.services, caller, job.parameters)
+            self.kind.check(self.services, owner, job.parameters)
         with self.services.state.write() as conn:
             self._queue(conn, job)
-        self.runner.remember(job.id, caller)
+        self.runner.remember(job.id, owner)
         self.runner.wake()
 
     def _abort(self, job: Job) -> None:
@@ -331,6 +333,7 @@ class _Jobs:
     async def set_duration(self, request: Request) -> Response:
         """Set the execution duration, within the role's limit."""
         caller, job = caller_of(request), await self._load(request)
+        _require_owner(job, caller)
         values = (await parse_parameters(request, 100_000, "EXECUTIONDURATION")).read(DURATION)
         most = limits_of(caller.role).job_seconds
         seconds = _bounded_seconds(values.whole("EXECUTIONDURATION"), most)
@@ -340,6 +343,7 @@ class _Jobs:
     async def set_destruction(self, request: Request) -> Response:
         """Set the destruction time, within the role's limit."""
         caller, job = caller_of(request), await self._load(request)
+        _require_owner(job, caller)
         values = (await parse_parameters(request, 100_000, "DESTRUCTION")).read(DESTRUCTION)
         latest = store.now() + timedelta(seconds=limits_of(caller.role).keep_seconds)
         until = min(values.time("DESTRUCTION") or latest, latest)
@@ -368,6 +372,7 @@ class _Jobs:
     async def set_parameters(self, request: Request) -> Response:
         """Add parameters and uploads to a pending job."""
         caller, job = caller_of(request), await self._load(request)
+        _require_owner(job, caller)
         params = await parse_parameters(request, limits_of(caller.role).request_bytes)
         if job.phase is not Phase.PENDING:
             raise ConflictError(
@@ -440,6 +445,18 @@ class _Jobs:
         url = f"{base_url(request)}{self.prefix}/{job.id}"
         visible = [(name, value) for name, value in job.parameters if not name.startswith("_")]
         return xml_response(_PACKAGE, template, job=job, parameters=visible, here=url, stamp=_iso_time)
+
+
+def _require_owner(job: Job, caller: Caller) -> None:
+    """Raise `AccessDenied` if the job belongs to another person; staff may see, abort and delete it only.
+
+    An anonymous job belongs to everybody who knows its number.
+    """
+    if job.owner and job.owner != caller.login:
+        raise AccessDenied(
+            f"job {job.id} belongs to {job.owner}, who alone may start or change it; you may abort or delete it",
+            True,
+        )
 
 
 def _require_async(request: Request) -> Caller:

@@ -108,8 +108,12 @@ class Runner:
         self._wake.set()
 
     def remember(self, job_id: str, caller: Caller) -> None:
-        """Remember the creator of a job, with the narrower rights of the token in use."""
+        """Remember the owner of a job, with the narrower rights of the token in use."""
         self._callers[job_id] = caller
+
+    def owner_of(self, job: Job) -> Caller:
+        """Return the owner of a job as caller, with all rights of the account; anonymous for a job without owner."""
+        return self._caller_of(job.owner)
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job if this server runs it; the caller changes its phase."""
