@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 
 import pytest
 
@@ -53,3 +54,8 @@ def test_what_a_query_program_says_counts_before_the_columns() -> None:
 def test_excluded_ccds_are_a_comma_list_in_plans() -> None:
     assert catalog_file("a.fits", excluded_ccds=(3, 12)).columns()["excluded_ccds"] == "3,12"
     assert "excluded_ccds" not in catalog_file("a.fits").columns()
+
+
+def test_a_record_can_be_sent_to_another_process() -> None:
+    file = catalog_file("D1.fits", expnum=1)
+    assert pickle.loads(pickle.dumps(file)) == file

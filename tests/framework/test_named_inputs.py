@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,12 @@ from desdm.errors import PlanError
 from desdm.framework.inputs import find_by_name, find_by_program
 from desdm.framework.pipeline import Block, FileSet, Module, Pipeline
 from desdm.framework.scope import InputFinder
+from desdm.framework.submit import _excluded_ccds
 from desdm.operations.acceptance import exclude_exposure
 from desdm.schema.database import Database
 from tests.archive.test_find import attempt, put
 from tests.archive.test_unsound import derive
+from tests.support.catalogfile import catalog_file
 
 EVERYTHING = Scope("", "")
 REASON = "excluded: light leak (ann)"
@@ -115,3 +118,11 @@ def test_a_query_without_result_is_explained_by_its_own_cause(exposure: Database
             "; 1 image was left out (1: D00000011 CCD 2: excluded: light leak (ann))"
         )
         assert finder.describe_excluded(absent) == ""
+
+
+def test_ccds_that_a_query_program_leaves_out_make_it_other_work() -> None:
+    file = catalog_file("raw.fits", expnum=1, excluded_ccds=(3,))
+    other = replace(file, overrides={"excluded_ccds": "1,2"})
+    # The fingerprint has what the plan obeys.
+    assert [_excluded_ccds(f) for f in (file, other)] == ["3", "1,2"]
+    assert [f.columns()["excluded_ccds"] for f in (file, other)] == ["3", "1,2"]

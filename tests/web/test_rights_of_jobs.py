@@ -7,6 +7,10 @@ import time
 import pytest
 import requests
 
+from desdm.accounts import store, tokens
+from desdm.accounts.model import Action, Caller
+from desdm.services.uws.owner import ACTIONS, narrowed
+from tests.support.jobs import job_with
 from tests.web.conftest import Site
 
 #: Rows of the proprietary release, and how its job is refused: as that of a table that does not exist.
@@ -70,3 +74,34 @@ def test_the_owner_s_job_has_the_owner_s_rights(site: Site) -> None:
     assert send(site, "granted", "POST", f"{job}/phase", PHASE="RUN").status_code == 303
     assert end_of(site, "granted", job) == "COMPLETED"
     assert len(send(site, "granted", "GET", f"{job}/results/result").text.splitlines()) == 3
+
+
+@pytest.fixture
+def only_async(site: Site) -> str:
+    """Enter a token of ``granted`` without the scope read, and return its name among the tokens."""
+    with site.database.write() as conn:
+        person = store.people(conn, "granted")[0]
+        site.token["only_async"] = tokens.make(conn, person, scopes={Action.ASYNC})
+    return "only_async"
+
+
+def test_a_token_without_read_neither_reads_nor_receives_rows(site: Site, only_async: str) -> None:
+    job = pending(site, "granted")
+    assert send(site, "granted", "POST", f"{job}/phase", PHASE="RUN").status_code == 303
+    assert end_of(site, "granted", job) == "COMPLETED"
+    answer = send(site, only_async, "GET", f"{job}/results/result")
+    assert answer.status_code == 403 and "scope read" in answer.text
+    # A job has the scopes of the token that made it, also if a wider one starts it.
+    job = pending(site, only_async)
+    send(site, "granted", "POST", f"{job}/phase", PHASE="RUN")
+    assert end_of(site, "granted", job) in ("PENDING", "ERROR")
+    assert send(site, "granted", "GET", f"{job}/results/result").status_code == 404
+
+
+def test_a_job_that_another_server_runs_keeps_the_scopes_of_its_token() -> None:
+    owner = Caller("granted", actions=frozenset({Action.READ, Action.ASYNC, Action.UPLOAD}))
+    assert narrowed(owner, job_with((ACTIONS, "async,upload"))).actions == {Action.ASYNC, Action.UPLOAD}
+    assert narrowed(owner, job_with((ACTIONS, ""))).actions == frozenset()
+    # More than the role allows now is not given: the role may have changed since.
+    assert narrowed(owner, job_with((ACTIONS, "async,people"))).actions == {Action.ASYNC}
+    assert narrowed(owner, job_with()).actions == owner.actions

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
-from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from desdm.errors import UsageError
@@ -18,7 +17,7 @@ __all__ = ["CatalogFile", "FileIdentity", "FileMetadata", "Scalar"]
 Scalar: TypeAlias = str | int | float | datetime | None
 
 # One for all records: there are many, and hardly any has overrides.
-_NO_OVERRIDES: Mapping[str, str] = MappingProxyType({})
+_NO_OVERRIDES: Mapping[str, str] = {}
 
 
 class FileMetadata(NamedTuple):

@@ -463,6 +463,11 @@ def _has_same_programs(conn: Connection, attempt: Attempt, configs: Mapping[str,
     return True
 
 
+def _excluded_ccds(file: CatalogFile) -> str:
+    """Return the CCDs of a file that the plan leaves out, by exclusions or as a query program says."""
+    return file.overrides.get("excluded_ccds", ",".join(map(str, file.excluded_ccds)))
+
+
 def _fingerprint(
     pipeline: Pipeline,
     run: Settings,
@@ -476,7 +481,7 @@ def _fingerprint(
     unread = _fallbacks(pipeline)
     inputs = sorted(
         {
-            (file.filename, file.sha256, *filter(None, [",".join(map(str, file.excluded_ccds))]))
+            (file.filename, file.sha256, *filter(None, [_excluded_ccds(file)]))
             for key, files in files_by_input.items()
             if key not in unread
             for file in files

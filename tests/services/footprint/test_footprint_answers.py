@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -49,6 +50,7 @@ def home(made: Coadds, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     footprint_release(home, made, "X1")
     _flip(home / "releases" / "X1" / "footprint" / "g.hsp")
+    footprint_release(home, made, "X2")
     footprint_release(home, made)
     footprint_release(home, made, "P1", proprietary=True)
     return home
@@ -471,6 +473,23 @@ def test_a_flipped_byte_in_a_map_is_refused_and_reported(url: Served, home: Path
 
     assert until(listed) == [("file", "X1/footprint/g.hsp")]
     database.close()
+
+
+def test_a_map_that_changes_while_it_is_served_is_refused(url: Served, home: Path) -> None:
+    address = f"{url}/footprint?ra=0&dec=-44&release=X2"
+    assert requests.get(address, timeout=60).status_code == 200
+    path = home / "releases" / "X2" / "footprint" / "g.hsp"
+    whole, before = path.read_bytes(), path.stat()
+    _flip(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    answer = requests.get(address, timeout=60)
+    assert answer.status_code == 500
+    assert "footprint/g.hsp of X2 is not as it was released" in answer.json()["error"]["message"]
+    # Of a map that is shorter than when it was mapped the kernel would end the whole process (SIGBUS).
+    path.write_bytes(b"")
+    assert requests.get(address, timeout=60).status_code == 500
+    path.write_bytes(whole)
+    assert requests.get(address, timeout=60).status_code == 200
 
 
 def test_no_position_is_no_answer(footprint: Footprint) -> None:

@@ -21,6 +21,10 @@ __all__ = ["Atlas"]
 _LISTING = "footprint/tiles.json"
 
 
+#: Device, inode, size and times of a file; None: it is not there.
+Stamp = tuple[int, ...] | None
+
+
 @dataclass(slots=True)
 class _Entry:
     """Footprint of one release, and its files by tile and by path."""
@@ -28,6 +32,11 @@ class _Entry:
     footprint: Footprint
     by_tile: dict[str, list[ReleaseFile]] = field(default_factory=dict)
     by_path: dict[str, ReleaseFile] = field(default_factory=dict)
+    stamps: dict[Path, Stamp] = field(default_factory=dict)
+
+    def is_current(self) -> bool:
+        """Whether the files are those that were verified: maps are read in place, and would show every change."""
+        return all(_stamp(path) == stamp for path, stamp in self.stamps.items())
 
 
 class Atlas:
@@ -38,6 +47,8 @@ class Atlas:
         self._lock = threading.Lock()
         self._generation = -1
         self._entries: dict[str, _Entry] = {}
+        #: file → stamp when its digest was computed, and whether it was that of the release
+        self._verified: dict[Path, tuple[Stamp, bool]] = {}
 
     def release(self, caller: Caller, name: str = "") -> Release:
         """Return a release by name, or the newest visible one with a footprint.
@@ -113,7 +124,9 @@ class Atlas:
         with self._lock:
             if self._generation != holdings.generation:
                 self._generation, self._entries = holdings.generation, {}
-            if release.name not in self._entries:
+            entry = self._entries.get(release.name)
+            if entry is None or not entry.is_current():
+                self._entries.pop(release.name, None)
                 self._entries[release.name] = self._open(holdings, release)
             return self._entries[release.name]
 
@@ -122,22 +135,37 @@ class Atlas:
         root = self._services.root(release.name)
         by_tile: dict[str, list[ReleaseFile]] = {}
         by_path: dict[str, ReleaseFile] = {}
+        stamps: dict[Path, Stamp] = {}
         for file in holdings.files.get(release.name, ()):
             if file.tilename:
                 by_tile.setdefault(file.tilename, []).append(file)
             if file.path.startswith("footprint/"):
                 by_path[file.path] = file
-                # Verified once in a server's life, before the file is mapped.
-                self._verify(root / file.path, file)
-        return _Entry(Footprint(root), by_tile, by_path)
+                # Verified before the file is mapped, and again when it has changed.
+                stamps[root / file.path] = self._verify(root / file.path, file)
+        return _Entry(Footprint(root), by_tile, by_path, stamps)
 
-    def _verify(self, path: Path, file: ReleaseFile) -> None:
-        """Raise `CorruptReleaseFile` and report a fault if a file differs from the release."""
-        if path.is_file() and digest(path)[0] == file.sha256:
-            return
+    def _verify(self, path: Path, file: ReleaseFile) -> Stamp:
+        """Return the stamp of a file; raise `CorruptReleaseFile` and report a fault if it differs from the release."""
+        stamp = _stamp(path)
+        known = self._verified.get(path)
+        if known is None or known[0] != stamp:
+            known = stamp, stamp is not None and path.is_file() and digest(path)[0] == file.sha256
+            self._verified[path] = known
+        if known[1]:
+            return stamp
         fault = f"{file.path} of {file.release} is not as it was released; see: desdm release verify"
         self._services.faults.report(file.release, file.path, fault, "footprint")
         raise CorruptReleaseFile(fault)
+
+
+def _stamp(path: Path) -> Stamp:
+    """Return the stamp of a file; None if it cannot be looked at."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def _has_footprint(holdings: Holdings, release: Release) -> bool:

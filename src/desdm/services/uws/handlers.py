@@ -46,7 +46,7 @@ from desdm.services.responses import (
 from desdm.services.uws import store
 from desdm.services.uws.endpoints import ACTION, CONTROL, DESTRUCTION, DURATION, JOB_LIST, PHASE, WAIT
 from desdm.services.uws.model import BLOCKING, ENDED, OVERFLOW, Job, JobKind, Parameters
-from desdm.services.uws.owner import owner_of
+from desdm.services.uws.owner import ACTIONS, narrowed, owner_of
 from desdm.services.uws.run import Runner
 
 __all__ = ["uws_routes"]
@@ -172,6 +172,8 @@ class _Jobs:
                 *_job_parameters(params),
                 ("_ADDRESS", _address(caller)),
                 ("_BASE", base_url(request)),
+                # Another server may run the job, or this one after a restart.
+                (ACTIONS, ",".join(sorted(caller.actions))),
             ),
         )
         run = values.text("PHASE") == "RUN"
@@ -304,7 +306,7 @@ class _Jobs:
 
     def _start(self, job: Job, caller: Caller) -> None:
         """Check the parameters and queue the job; it runs with the rights of its owner, who receives the result."""
-        owner = caller if job.owner == caller.login else self.runner.owner_of(job)
+        owner = narrowed(caller, job) if job.owner == caller.login else self.runner.owner_of(job)
         if self.kind.check is not None:
             self.kind.check(self.services, owner, job.parameters)
         with self.services.state.write() as conn:
@@ -403,6 +405,8 @@ class _Jobs:
     async def result(self, request: Request) -> Response:
         """Return a result file."""
         job = await self._load(request)
+        if not caller_of(request).may(Action.READ):
+            raise AccessDenied("results are not among what this token allows: it lacks the scope read", True)
         result_id = request.path_params["result"]
         match = next((r for r in job.results if r.id == result_id), None)
         if match is None:

@@ -24,6 +24,7 @@ from desdm.services.error_responses import public_message
 from desdm.services.limits import limits_of
 from desdm.services.uws import servers, store
 from desdm.services.uws.model import Job, JobContext, JobKind, Owner, Result, owner_key
+from desdm.services.uws.owner import narrowed
 
 __all__ = ["Runner"]
 
@@ -112,8 +113,8 @@ class Runner:
         self._callers[job_id] = caller
 
     def owner_of(self, job: Job) -> Caller:
-        """Return the owner of a job as caller, with all rights of the account; anonymous for a job without owner."""
-        return self._caller_of(job.owner)
+        """Return the owner of a job as caller, with the actions of its creation; anonymous for a job without owner."""
+        return narrowed(self._caller_of(job.owner), job)
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job if this server runs it; the caller changes its phase."""
@@ -218,7 +219,7 @@ class Runner:
             with self.services.state.read() as conn:
                 waiting = store.queued(conn, self.kind.name, full, _PIECE)
             for job in waiting:
-                caller = self._callers.get(job.id) or self._caller_of(job.owner)
+                caller = self._callers.get(job.id) or self.owner_of(job)
                 if self._running_count(job) >= self._limit(job, caller):
                     full.add(owner_key(job))
                     continue
