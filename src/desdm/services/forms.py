@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 from urllib.parse import unquote_plus
 
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
+from typing_extensions import override
 
 from desdm.errors import LimitExceeded, UsageError
+from desdm.services.context import caller_of
+from desdm.services.limits import limits_of
 from desdm.services.parameters import ParameterSet, Values
 
 __all__ = ["RequestParams", "is_form", "parse_parameters", "read_body"]
@@ -119,11 +123,15 @@ async def parse_parameters(request: Request, max_bytes: int, plain: str = "") ->
             params.pairs.append((plain, text))
         return params
     try:
-        form = await Request(request.scope, bounded).form(
-            max_files=100, max_fields=10_000, max_part_size=_FIELD
-        )
+        if _is_multipart(request.headers.get("content-type", "")):
+            most = limits_of(caller_of(request).role).parameter_bytes
+            form = await _parse_multipart(Request(request.scope, bounded), most)
+        else:
+            form = await Request(request.scope, bounded).form(max_files=100, max_fields=10_000)
     except HTTPException as err:
         raise UsageError(f"the form cannot be read: {err.detail}") from err
+    except MultiPartException as err:
+        raise UsageError(f"the form cannot be read: {err.message}") from err
     except ClientDisconnect as err:
         raise UsageError("the client disconnected before the form was complete") from err
     for name, value in form.multi_items():
@@ -132,6 +140,55 @@ async def parse_parameters(request: Request, max_bytes: int, plain: str = "") ->
         else:
             params.pairs.append((name.upper(), value))
     return params
+
+
+def _is_multipart(content_type: str) -> bool:
+    """Whether a body of this media type is a form of parts, some of which may be files."""
+    return content_type.split(";")[0].strip().lower() == "multipart/form-data"
+
+
+class _FieldBound(MultiPartParser):
+    """A parser that bounds the bytes of all parts without file name: they are kept in memory, files are not.
+
+    Attributes
+    ----------
+    exceeded
+        Whether the bound was exceeded.
+    """
+
+    def __init__(self, request: Request, most: int) -> None:
+        super().__init__(
+            request.headers,
+            request.stream(),
+            max_files=100,
+            max_fields=10_000,
+            max_part_size=_FIELD,
+        )
+        self._field_bytes, self._most = 0, most
+        self.exceeded = False
+
+    @override
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._current_part.file is None:
+            self._field_bytes += end - start
+            if self._field_bytes > self._most:
+                self.exceeded = True
+                raise MultiPartException("its fields are too large")
+        super().on_part_data(data, start, end)
+
+
+async def _parse_multipart(request: Request, most: int) -> FormData:
+    """Parse a form of parts whose fields have at most so many bytes in all; `LimitExceeded` beyond."""
+    parser = _FieldBound(request, most)
+    try:
+        return await parser.parse()
+    except MultiPartException as err:
+        if parser.exceeded:
+            raise LimitExceeded(
+                f"the parameters have more than {most / 1e6:g} MB; send a table as a file of the form (with a file name)",
+                "size",
+            ) from err
+        raise
 
 
 async def read_body(request: Request, max_bytes: int) -> BinaryIO:
