@@ -326,7 +326,8 @@ images, pictures, footprint and documents come with the right to the release. Wh
 what does not exist: the same status and the same text, in any case of the name. A release that is not published is
 served to nobody, operators and admins included.
 
-Jobs, sessions and tables of one's own belong to their owner. Operators and admins see the jobs of all.
+Jobs, sessions and tables of one's own belong to their owner. Operators and admins see the jobs of all, and may
+abort and delete them; a job is started and changed by its owner alone, and runs with the rights of its owner.
 
 The table says for a proprietary release whether the answer shows anything of it, and its status. It is written by
 `DESDM_UPDATE_DOCS=1 pytest tests/web/test_rights_matrix.py`, and a test compares it with the server's answers.
