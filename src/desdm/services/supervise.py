@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from desdm.errors import TransientError
+
 __all__ = ["Supervisor"]
 
 _LOG = logging.getLogger(__name__)
@@ -75,7 +77,10 @@ class Supervisor:
                 except Exception as err:  # noqa: BLE001 - the one place that keeps loops alive
                     state.failures += 1
                     state.error = type(err).__name__
-                    _LOG.exception("%s failed, %d times in a row; it goes on", name, state.failures)
+                    # Full or read-only storage and a locked database are no faults of the program: one line tells them.
+                    expected = isinstance(err, OSError | TransientError)
+                    text = "%s failed (%s), %d times in a row; it goes on"
+                    _LOG.error(text, name, err, state.failures, exc_info=not expected)
                     pause = min(_LONGEST, every * 2 ** min(state.failures, 8))
                 else:
                     state.failures, state.error = 0, ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["alive", "announce", "leave"]
@@ -23,7 +24,9 @@ def announce(results: Path, server: str) -> int:
 
 def leave(results: Path, server: str) -> None:
     """Remove the file of a server that shuts down in order, so that it does not look like a dead one."""
-    (results / ".servers" / server).unlink(missing_ok=True)
+    # On storage that has become read-only the file stays; its lock is free, which is what `alive` looks at.
+    with suppress(OSError):
+        (results / ".servers" / server).unlink(missing_ok=True)
 
 
 def alive(results: Path, server: str, own_name: str) -> bool:
