@@ -204,8 +204,15 @@ plain = ["a", "b", "x", ".", r"\d", r"\s", r"\w", "[ab]", "[^a]", "(a|b)", "(?:a
 looking = ["(?=a)", "(?!b)", "(?<=a)", "(?<!x)", r"\x61", r"\Z", r"\A", "(x)", r"\1"]
 pieces = st.sampled_from(plain) | st.sampled_from(looking)
 repeats = st.sampled_from(["", "", "", "*", "+", "?", "*?", "+?", "{2}", "{1,2}", "{,2}", "*+"])
+
+
+def repeated(piece: str, repeat: str) -> str:
+    """Return a piece with its repeat; Python 3.11.2, of Debian 12, does not match (?<=a)*+a in 1a, later ones do."""
+    return piece + ("*" if piece.startswith("(?<") and repeat == "*+" else repeat)
+
+
 made = st.lists(st.tuples(pieces, repeats), min_size=1, max_size=6).map(
-    lambda pairs: "".join(piece + repeat for piece, repeat in pairs)
+    lambda pairs: "".join(repeated(piece, repeat) for piece, repeat in pairs)
 )
 lines = st.lists(st.text("abx1 \r\0_", max_size=8).map(str.encode), min_size=1, max_size=6)
 
