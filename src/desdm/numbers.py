@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["DECIMAL", "NOT_FINITE", "decimal_number", "whole_number"]
+import math
+
+__all__ = ["DECIMAL", "NOT_FINITE", "decimal_number", "finite_number", "whole_number"]
 
 #: Texts that are decimal numbers, and words that stand for a double without digits; every engine reads them alike.
 DECIMAL = "[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?"
@@ -16,6 +18,14 @@ def decimal_number(text: str) -> float:
     them (VOTable 1.4, section 2.1; DALI 1.1, section 3.3.1), and other clients would read other numbers.
     """
     return float(_plain(text))
+
+
+def finite_number(text: str) -> float:
+    """Return the number of a text; `ValueError` as of `decimal_number`, and for nan and infinity."""
+    value = decimal_number(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} is not finite")
+    return value
 
 
 def whole_number(text: str, base: int = 10) -> int:

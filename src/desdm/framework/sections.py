@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TypeAlias
 
 from desdm.errors import PlanError, WCLError
-from desdm.numbers import decimal_number, whole_number
+from desdm.numbers import finite_number, whole_number
 from desdm.wcl import Tree, split_range
 
 __all__ = [
@@ -106,12 +105,9 @@ def number_setting(settings: Settings, key: str, unit: str, default: float | Non
     if not text and default is not None:
         return default
     try:
-        value = decimal_number(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise PlanError(f"{key}={text}: a number of {unit} is needed")
-    return value
+        return finite_number(text)
+    except ValueError as err:
+        raise PlanError(f"{key}={text}: a number of {unit} is needed") from err
 
 
 def numbers_setting(text: str, key: str) -> list[int]:

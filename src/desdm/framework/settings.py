@@ -9,7 +9,6 @@ are read from the installed program.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
@@ -20,7 +19,7 @@ from desdm.framework.configs import FURTHER, module_configs
 from desdm.framework.keywords import KeywordSection, keyword_sections
 from desdm.framework.pipeline import Pipeline, texts
 from desdm.framework.sections import Settings, Tree
-from desdm.numbers import decimal_number
+from desdm.numbers import finite_number
 from desdm.survey.bands import BANDS
 
 __all__ = ["CALIBRATION_SETTINGS", "RUN_SETTINGS", "UNIT_KEYS", "KnownSettings"]
@@ -195,9 +194,10 @@ class KnownSettings:
 def _is_number(text: str) -> bool:
     """Whether a text is a finite number."""
     try:
-        return math.isfinite(decimal_number(text))
+        finite_number(text)
     except ValueError:
         return False
+    return True
 
 
 def _declared(pipeline: Pipeline) -> Collection[str]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from desdm.errors import UsageError
-from desdm.numbers import decimal_number
+from desdm.numbers import finite_number
 
 __all__ = ["NO_PARAMETERS", "Kind", "Parameter", "ParameterSet", "Values", "parse_real", "parse_time"]
 
@@ -270,11 +270,10 @@ def parse_real(
         The text is not a number, not finite (nan, inf, 1e400), or out of bounds.
     """
     try:
-        value = decimal_number(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise UsageError(f"{name}={text[:40]}: a number is wanted (finite{f', {unit}' if unit else ''})")
+        value = finite_number(text)
+    except ValueError as err:
+        wanted = f"a number is wanted (finite{f', {unit}' if unit else ''})"
+        raise UsageError(f"{name}={text[:40]}: {wanted}") from err
     if not least <= value <= most:
         bounds = f"from {least:g} to {most:g}"
         if not (math.isfinite(least) and math.isfinite(most)):
