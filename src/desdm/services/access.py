@@ -6,18 +6,19 @@ the name as the caller wrote it. The same holds for a table or a file that the c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from desdm.accounts.model import Action, Caller
 from desdm.errors import AccessDenied, NotFoundError
+from desdm.query.catalogue import Catalogue, Entry, Visible, own_entry, release_entry, user_entry
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
 from desdm.schema.states import Role
 from desdm.services.context import Services
 from desdm.services.published import Holdings
 from desdm.services.refusals import Refusals
 
-__all__ = ["WHOLE", "Access", "access_of", "no_release", "table_of"]
+__all__ = ["WHOLE", "Access", "access_of", "catalogue_for", "no_release", "table_of"]
 
 #: Subject of a right to the whole release: all its tables and all its files.
 WHOLE = "*"
@@ -167,3 +168,35 @@ def table_of(path: str) -> str:
 def access_of(services: Services, caller: Caller) -> Access:
     """Return the visibility of the current holdings to a caller."""
     return Access(services.published.current(), caller, services.refusals)
+
+
+def catalogue_for(services: Services, caller: Caller) -> Catalogue:
+    """Return the tables that a caller may query: visible release tables, the service's own tables and the caller's own."""
+    access = access_of(services, caller)
+    holdings = access.holdings
+    tables = [table for table in holdings.tables.values() if access.table(table)]
+    entries = [release_entry(t) for t in tables]
+    own = services.engine.replaced()
+    visible: Visible | None = None
+    whole = access.whole_releases()
+    if len(tables) < len(holdings.tables) or len(whole) < len(holdings.releases):
+        visible = Visible(_names(entries, own), frozenset(release.name for release in whole))
+    entries += [own_entry(schema, name, columns, visible) for (schema, name), columns in own.items()]
+    if caller.known and caller.may(Action.MYDB):
+        entries += _user_entries(services, caller)
+    return Catalogue(entries, access.refuse)
+
+
+def _names(entries: list[Entry], own: Mapping[tuple[str, str], object]) -> frozenset[str]:
+    """Return the names of visible schemas and tables as the service's own tables spell them."""
+    pairs = {(e.schema, e.name) for e in entries} | set(own)
+    return frozenset({schema for schema, _ in pairs} | {f"{schema}.{name}" for schema, name in pairs})
+
+
+def _user_entries(services: Services, caller: Caller) -> list[Entry]:
+    """Return the catalogue entries of the caller's own tables."""
+    from desdm.services.mydb import store
+
+    with services.state.read() as conn:
+        own_tables = store.tables(conn, caller.login)
+    return [user_entry(caller.login, t.name, t.columns, t.row_count) for t in own_tables]

@@ -10,6 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from desdm.accounts.model import Action
+from desdm.errors import AccessDenied
+from desdm.services.context import caller_of
 from desdm.services.parameters import NO_PARAMETERS, ParameterSet
 
 __all__ = ["PATH_TEXTS", "TABLES", "VOTABLE", "Endpoint", "Handler", "routes_of"]
@@ -35,6 +38,11 @@ PATH_TEXTS: Mapping[str, str] = {
     "path": "Path of a file in the release",
     "folder": "Path of a folder in the release",
     "name": "Name of a file or of a picture survey (HiPS)",
+}
+#: Action that an endpoint needs → what a token without it does not allow.
+_ACTION_TEXTS: Mapping[Action, str] = {
+    Action.READ: "queries",
+    Action.BATCH: "batches of cutouts",
 }
 _VARIABLE = re.compile(r"\{(\w+)(?::\w+)?\}")
 
@@ -63,6 +71,8 @@ class Endpoint:
         Whether only callers who are logged in may use it.
     principal
         Whether the page for programs lists it.
+    action
+        Action that the caller's role and token must allow, checked before the request is read; None: the handler checks.
     """
 
     methods: tuple[str, ...]
@@ -74,6 +84,7 @@ class Endpoint:
     body: tuple[str, ...] = ()
     needs_account: bool = False
     principal: bool = True
+    action: Action | None = None
 
     @property
     def template(self) -> str:
@@ -96,8 +107,21 @@ def routes_of(handlers: Iterable[tuple[Endpoint, Handler]]) -> list[BaseRoute]:
     """
     by_path: dict[str, dict[str, Handler]] = {}
     for endpoint, handler in handlers:
-        by_path.setdefault(endpoint.path, {}).update(dict.fromkeys(endpoint.methods, handler))
+        allowed = handler if endpoint.action is None else _with_check(handler, endpoint.action)
+        by_path.setdefault(endpoint.path, {}).update(dict.fromkeys(endpoint.methods, allowed))
     return [_route(path, by_method) for path, by_method in by_path.items()]
+
+
+def _with_check(handler: Handler, action: Action) -> Handler:
+    """Return a handler that raises `AccessDenied` if the caller may not do an action."""
+
+    async def check(request: Request) -> Response:
+        caller = caller_of(request)
+        if not caller.may(action):
+            raise AccessDenied(f"{_ACTION_TEXTS[action]} are not among what this token allows", caller.known)
+        return await handler(request)
+
+    return check
 
 
 def _route(path: str, handlers: Mapping[str, Handler]) -> Route:

@@ -15,14 +15,13 @@ from starlette.types import Message
 from typing_extensions import override
 
 from desdm.errors import LimitExceeded, UsageError
-from desdm.services.context import caller_of
-from desdm.services.limits import limits_of
 from desdm.services.parameters import ParameterSet, Values
 
 __all__ = ["RequestParams", "is_form", "parse_parameters", "read_body"]
 
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-_FIELD = 10_000_000
+#: Bytes of one field, and by default of all fields, of a form of parts.
+_FIELD, _FIELDS = 10_000_000, 2_000_000
 #: Bytes of a body that are kept in memory.
 _MEMORY = 8_000_000
 
@@ -75,7 +74,9 @@ def is_form(content_type: str) -> bool:
     return content_type.split(";")[0].strip().lower() in _FORMS
 
 
-async def parse_parameters(request: Request, max_bytes: int, plain: str = "") -> RequestParams:
+async def parse_parameters(
+    request: Request, max_bytes: int, *, field_bytes: int = _FIELDS, plain: str = ""
+) -> RequestParams:
     """Read the parameters of a request from its query string and from the form of a POST or PUT.
 
     Parameters
@@ -84,6 +85,8 @@ async def parse_parameters(request: Request, max_bytes: int, plain: str = "") ->
         The request; its body is read.
     max_bytes
         Largest size of the body.
+    field_bytes
+        Largest size of all fields of a form of parts; files are bounded by ``max_bytes`` alone.
     plain
         Name of the parameter whose value is the body of a PUT that is not a form; empty: such a body is not read.
 
@@ -124,8 +127,7 @@ async def parse_parameters(request: Request, max_bytes: int, plain: str = "") ->
         return params
     try:
         if _is_multipart(request.headers.get("content-type", "")):
-            most = limits_of(caller_of(request).role).parameter_bytes
-            form = await _parse_multipart(Request(request.scope, bounded), most)
+            form = await _parse_multipart(Request(request.scope, bounded), field_bytes)
         else:
             form = await Request(request.scope, bounded).form(max_files=100, max_fields=10_000)
     except HTTPException as err:
@@ -152,26 +154,23 @@ class _FieldBound(MultiPartParser):
 
     Attributes
     ----------
+    limit
+        The bound in bytes.
+    field_bytes
+        Bytes of the fields so far.
     exceeded
         Whether the bound was exceeded.
     """
 
-    def __init__(self, request: Request, most: int) -> None:
-        super().__init__(
-            request.headers,
-            request.stream(),
-            max_files=100,
-            max_fields=10_000,
-            max_part_size=_FIELD,
-        )
-        self._field_bytes, self._most = 0, most
-        self.exceeded = False
+    limit = _FIELDS
+    field_bytes = 0
+    exceeded = False
 
     @override
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         if self._current_part.file is None:
-            self._field_bytes += end - start
-            if self._field_bytes > self._most:
+            self.field_bytes += end - start
+            if self.field_bytes > self.limit:
                 self.exceeded = True
                 raise MultiPartException("its fields are too large")
         super().on_part_data(data, start, end)
@@ -179,7 +178,10 @@ class _FieldBound(MultiPartParser):
 
 async def _parse_multipart(request: Request, most: int) -> FormData:
     """Parse a form of parts whose fields have at most so many bytes in all; `LimitExceeded` beyond."""
-    parser = _FieldBound(request, most)
+    parser = _FieldBound(
+        request.headers, request.stream(), max_files=100, max_fields=10_000, max_part_size=_FIELD
+    )
+    parser.limit = most
     try:
         return await parser.parse()
     except MultiPartException as err:

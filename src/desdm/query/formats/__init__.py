@@ -121,8 +121,7 @@ def stream(
         What ``batches`` raised. Before the first row nothing but the head was written; after it, a VOTable is ended
         with an INFO that says so, and the other formats just end.
     """
-    described = fits.widened(columns) if form.name == "fits" else columns
-    rows = Rows(described, batches, maxrec, utypes=utypes, more=more)
+    rows = Rows(columns, batches, maxrec, utypes=utypes, more=more, bytes_as_short=not form.has_null_bytes)
     return TableStream(form, rows, _pieces(form, rows, infos, title))
 
 

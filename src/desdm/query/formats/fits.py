@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import IO
 
@@ -17,7 +16,7 @@ from desdm.query.formats.binary2 import Bytes, values, variable
 from desdm.query.formats.rows import TEXT, Rows, is_array, size_of
 from desdm.release.model import ReleaseColumn
 
-__all__ = ["table", "widened"]
+__all__ = ["table"]
 
 _BLOCK = 2880
 _CODES = {
@@ -156,11 +155,6 @@ class _Column:
         inside = np.arange(self.width)[None, :] < lengths[:, None]
         padded[inside] = data
         return padded, at
-
-
-def widened(columns: Sequence[ReleaseColumn]) -> list[ReleaseColumn]:
-    """Bytes as short integers: all 256 values of a byte may be data, so that none is left for its null."""
-    return [replace(c, datatype="short") if c.datatype == "unsignedByte" else c for c in columns]
 
 
 def table(rows: Rows, infos: Sequence[tuple[str, str, str]], title: str) -> Iterator[bytes]:

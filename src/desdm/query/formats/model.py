@@ -39,6 +39,11 @@ class Format:
         return self.name not in ("csv", "tsv")
 
     @property
+    def has_null_bytes(self) -> bool:
+        """Whether a byte can be null; in FITS all 256 values of a byte may be data, so that none is left for TNULL."""
+        return self.name != "fits"
+
+    @property
     def reports_errors(self) -> bool:
         return self.extension == "vot"
 

@@ -78,7 +78,10 @@ class Rows:
         *,
         utypes: Mapping[str, str] | None = None,
         more: bool = False,
+        bytes_as_short: bool = False,
     ) -> None:
+        if bytes_as_short:
+            columns = [replace(c, datatype="short") if c.datatype == "unsignedByte" else c for c in columns]
         self.columns = _distinct(columns)
         self.utypes = tuple((utypes or {}).get(c.name, "") for c in columns)
         self.schema = pa.schema([pa.field(c.name, arrow_type(c)) for c in self.columns])

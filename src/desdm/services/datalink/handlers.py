@@ -37,7 +37,8 @@ def routes(services: Services) -> list[BaseRoute]:
 
     async def links(request: Request) -> Response:
         caller = caller_of(request)
-        params = await parse_parameters(request, limits_of(caller.role).request_bytes)
+        limits = limits_of(caller.role)
+        params = await parse_parameters(request, limits.request_bytes, field_bytes=limits.parameter_bytes)
         await params.close()
         values, base = params.read(IDENTIFIERS), base_url(request)
         document = await run_blocking(services, lambda: _document(services, caller, values, base))

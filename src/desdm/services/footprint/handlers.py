@@ -137,7 +137,7 @@ class _Handlers:
                 "you may not send tables; ask with a token that has the scope upload", caller.known
             )
         limits = limits_of(caller.role)
-        params = await parse_parameters(request, limits.request_bytes)
+        params = await parse_parameters(request, limits.request_bytes, field_bytes=limits.parameter_bytes)
         try:
             values = params.read(PLACE)
             data, mime = await read_table_part(request, params, limits.request_bytes)

@@ -15,7 +15,7 @@ from desdm.query.adql.translate import translate
 from desdm.query.dialect import dialect_of
 from desdm.query.engines.model import Cancel
 from desdm.query.formats.upload import read_upload
-from desdm.services.catalogue import catalogue_for
+from desdm.services.access import catalogue_for
 from desdm.services.context import Services, caller_of
 from desdm.services.endpoint import routes_of
 from desdm.services.forms import parse_parameters, read_body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from desdm.accounts.model import Action
 from desdm.services.endpoint import VOTABLE, Endpoint
 from desdm.services.parameters import Kind, Parameter, ParameterSet
 from desdm.services.vosi.endpoints import vosi_endpoints
@@ -32,7 +33,12 @@ CONE = ParameterSet(
     )
 )
 SEARCH = Endpoint(
-    ("GET", "POST"), PREFIX, "Rows of a table around a position (Simple Cone Search 1.03).", CONE, VOTABLE
+    ("GET", "POST"),
+    PREFIX,
+    "Rows of a table around a position (Simple Cone Search 1.03).",
+    CONE,
+    VOTABLE,
+    action=Action.READ,
 )
 VOSI = vosi_endpoints(PREFIX)
 ENDPOINTS = (SEARCH, *VOSI)

@@ -70,7 +70,7 @@ class Batches:
         caller = caller_of(request)
         _require_batch(caller)
         limits = limits_of(caller.role)
-        params = await parse_parameters(request, limits.request_bytes)
+        params = await parse_parameters(request, limits.request_bytes, field_bytes=limits.parameter_bytes)
         try:
             values = params.read(PLACED)
             part = params.files.get("table") or next(iter(params.files.values()), None)

@@ -58,7 +58,10 @@ def _capabilities(request: Request) -> str:
 async def _sync(services: Services, images: ImageCache, request: Request) -> Response:
     """Cut synchronously: one file, an archive of many, or a redirect to the whole image."""
     caller = caller_of(request)
-    params = await parse_parameters(request, min(limits_of(caller.role).request_bytes, 10_000_000))
+    limits = limits_of(caller.role)
+    params = await parse_parameters(
+        request, min(limits.request_bytes, 10_000_000), field_bytes=limits.parameter_bytes
+    )
     await params.close()
 
     def respond() -> Response:

@@ -9,8 +9,7 @@ from desdm.errors import NotFoundError, UsageError
 from desdm.query.adql.translate import translate
 from desdm.query.dialect import dialect_of
 from desdm.release.model import ReleaseTable
-from desdm.services.access import access_of
-from desdm.services.catalogue import catalogue_for
+from desdm.services.access import access_of, catalogue_for
 from desdm.services.context import Services
 
 __all__ = ["positions_of"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from desdm.accounts.model import Action
 from desdm.services.endpoint import TABLES, Endpoint
 from desdm.services.parameters import Kind, Parameter, ParameterSet
 from desdm.services.uws.endpoints import uws_endpoints
@@ -53,7 +54,9 @@ QUERY = ParameterSet(
         ),
     )
 )
-SYNC = Endpoint(("GET", "POST"), "/tap/sync", "Run an ADQL query (TAP 1.1).", QUERY, TABLES)
+SYNC = Endpoint(
+    ("GET", "POST"), "/tap/sync", "Run an ADQL query (TAP 1.1).", QUERY, TABLES, action=Action.READ
+)
 JOBS = uws_endpoints("/tap/async", "an ADQL query", QUERY)
 VOSI = vosi_endpoints(PREFIX)
 VOSI_TABLES = tables_endpoints(PREFIX)

@@ -15,8 +15,7 @@ from desdm.query.adql.translate import translate
 from desdm.query.dialect import dialect_of
 from desdm.query.engines.model import Cancel, Upload
 from desdm.query.formats import TableStream, stream
-from desdm.query.formats.rows import Rows
-from desdm.services.catalogue import catalogue_for
+from desdm.services.access import catalogue_for
 from desdm.services.context import Services
 from desdm.services.obscore.columns import PLAN_UTYPES, UTYPES
 from desdm.services.obscore.rows import BASE_PLACEHOLDER
@@ -78,7 +77,8 @@ class QueryRunner:
             It exceeds the time limit.
         """
         if uploads and not caller.may(Action.UPLOAD):
-            raise AccessDenied("uploads are not among what this token allows", caller.known)
+            # Every role may upload: only the scopes of a token can forbid it.
+            raise AccessDenied("uploads are not among what this token allows", known=True)
         self.schema.refresh()
         catalogue = catalogue_for(self.services, caller)
         engine = self.services.engine
@@ -87,9 +87,7 @@ class QueryRunner:
         utypes = _UTYPES.get(next(iter(query.tables))) if len(query.tables) == 1 else None
         if params.maxrec == 0:
             # The query is checked, not run; an overflow is always reported (TAP 1.1, 2.7.4).
-            empty = Rows(query.columns, (), None).schema
-            row = pa.RecordBatch.from_pylist([{}], schema=pa.schema([f.with_nullable(True) for f in empty]))
-            return stream(params.format, query.columns, iter((row,)), maxrec=0, infos=infos, utypes=utypes)
+            return stream(params.format, query.columns, (), maxrec=0, infos=infos, utypes=utypes, more=True)
         batches: Iterable[pa.RecordBatch] = resources.enter_context(
             engine.execute(query, uploads=uploads, owner=caller.login, seconds=seconds, cancel=cancel)
         )

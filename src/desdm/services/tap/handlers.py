@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from desdm.accounts.model import Action
-from desdm.errors import AccessDenied, UsageError
+from desdm.accounts.model import Caller
+from desdm.errors import UsageError
 from desdm.query.engines.model import Cancel
 from desdm.query.formats import TableStream
-from desdm.services.catalogue import catalogue_for
+from desdm.services.access import catalogue_for
 from desdm.services.context import Services, caller_of
 from desdm.services.endpoint import routes_of
 from desdm.services.forms import RequestParams, parse_parameters
@@ -27,8 +27,8 @@ from desdm.services.tap.endpoints import EXAMPLES, JOBS, PREFIX, SYNC, VOSI, VOS
 from desdm.services.tap.examples import examples_of
 from desdm.services.tap.execute import QueryRunner
 from desdm.services.tap.job import run_query
-from desdm.services.tap.parameters import QueryParams, parse_query_params, read_uploads
-from desdm.services.tap.results import result_of
+from desdm.services.tap.parameters import QueryParams, parse_query_params
+from desdm.services.tap.uploads import read_uploads, result_of
 from desdm.services.tap_schema.describe import TapSchema
 from desdm.services.uws.handlers import uws_routes
 from desdm.services.uws.model import JobKind
@@ -63,15 +63,13 @@ class _Tap:
     async def sync(self, request: Request) -> Response:
         """Run a query and stream its rows."""
         caller = caller_of(request)
-        if not caller.may(Action.READ):
-            raise AccessDenied("queries are not among what this token allows", caller.known)
         limits = limits_of(caller.role)
-        form = await parse_parameters(request, limits.request_bytes)
+        form = await parse_parameters(request, limits.request_bytes, field_bytes=limits.parameter_bytes)
         resources, cancel = ExitStack(), Cancel()
         try:
             params = parse_query_params(form.pairs, limits)
             first_rows = run_blocking(
-                self.services, lambda: self._begin(request, params, form, resources, cancel)
+                self.services, lambda: self._begin(caller, base_url(request), params, form, resources, cancel)
             )
             rows = await cancel_on_disconnect(request.receive, cancel, first_rows)
         except BaseException:
@@ -83,10 +81,15 @@ class _Tap:
         return Stream(self.services, rows, resources, cancel, params.mime)
 
     def _begin(
-        self, request: Request, params: QueryParams, form: RequestParams, resources: ExitStack, cancel: Cancel
+        self,
+        caller: Caller,
+        base: str,
+        params: QueryParams,
+        form: RequestParams,
+        resources: ExitStack,
+        cancel: Cancel,
     ) -> TableStream:
         """Read the uploads and compute the first rows."""
-        caller, base = caller_of(request), base_url(request)
         limits = limits_of(caller.role)
 
         def open_part(name: str) -> BinaryIO:

@@ -10,8 +10,8 @@ from typing import BinaryIO
 from desdm.errors import LimitExceeded, UsageError
 from desdm.services.limits import limits_of
 from desdm.services.tap.execute import QueryRunner
-from desdm.services.tap.parameters import parse_query_params, read_uploads
-from desdm.services.tap.results import result_of
+from desdm.services.tap.parameters import parse_query_params
+from desdm.services.tap.uploads import read_uploads, result_of
 from desdm.services.uws.model import OVERFLOW, JobContext
 
 __all__ = ["run_query"]

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from desdm.errors import UsageError
-from desdm.query.engines.model import Upload
 from desdm.query.formats import Format, choose
-from desdm.query.formats.upload import read_upload
 from desdm.services.limits import Limits
 from desdm.services.tap.endpoints import QUERY
 
-__all__ = ["QueryParams", "parse_query_params", "read_uploads"]
+__all__ = ["QueryParams", "parse_query_params"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _PARTS = 20
@@ -90,43 +87,4 @@ def _parse_uploads(values: list[str]) -> dict[str, str]:
         tables[name.strip()] = uri.strip()
     if len(tables) > _PARTS:
         raise UsageError(f"UPLOAD: {len(tables)} tables; {_PARTS} at most")
-    return tables
-
-
-def read_uploads(
-    uris: Mapping[str, str],
-    open_part: Callable[[str], BinaryIO],
-    open_result: Callable[[str], BinaryIO],
-    limits: Limits,
-) -> dict[str, Upload]:
-    """Read the uploaded tables of a query.
-
-    Parameters
-    ----------
-    uris
-        Name → URI.
-    open_part
-        Opens a part of the request by its name (``param:<name>``).
-    open_result
-        Opens a result of this service by its URL; other servers are never contacted.
-    limits
-        Limits of the caller on bytes and rows.
-
-    Returns
-    -------
-    dict
-        Tables by name.
-
-    Raises
-    ------
-    UsageError
-        An upload is missing or unreadable.
-    """
-    tables = {}
-    for name, uri in uris.items():
-        scheme, _, rest = uri.partition(":")
-        with open_part(rest) if scheme.lower() == "param" else open_result(uri) as data:
-            tables[name] = read_upload(
-                name, data, None, max_bytes=limits.request_bytes, max_rows=limits.upload_rows
-            )
     return tables

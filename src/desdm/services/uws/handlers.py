@@ -150,7 +150,7 @@ class _Jobs:
         """Create a job, and start it with PHASE=RUN."""
         caller = _require_async(request)
         limits = limits_of(caller.role)
-        params = await parse_parameters(request, limits.request_bytes)
+        params = await parse_parameters(request, limits.request_bytes, field_bytes=limits.parameter_bytes)
         values, now = params.read(CONTROL), store.now()
         job = Job(
             id=secrets.token_hex(12),
@@ -296,7 +296,7 @@ class _Jobs:
     async def set_phase(self, request: Request) -> Response:
         """Start or abort the job."""
         caller, job = caller_of(request), await self._load(request)
-        values = (await parse_parameters(request, 100_000, "PHASE")).read(PHASE)
+        values = (await parse_parameters(request, 100_000, plain="PHASE")).read(PHASE)
         if values.text("PHASE") == "RUN":
             _require_owner(job, caller)
             await run_blocking(self.services, lambda: self._start(job, caller))
@@ -336,7 +336,7 @@ class _Jobs:
         """Set the execution duration, within the role's limit."""
         caller, job = caller_of(request), await self._load(request)
         _require_owner(job, caller)
-        values = (await parse_parameters(request, 100_000, "EXECUTIONDURATION")).read(DURATION)
+        values = (await parse_parameters(request, 100_000, plain="EXECUTIONDURATION")).read(DURATION)
         most = limits_of(caller.role).job_seconds
         seconds = _bounded_seconds(values.whole("EXECUTIONDURATION"), most)
         await run_blocking(self.services, lambda: self._change(job, execution_duration=seconds))
@@ -346,7 +346,7 @@ class _Jobs:
         """Set the destruction time, within the role's limit."""
         caller, job = caller_of(request), await self._load(request)
         _require_owner(job, caller)
-        values = (await parse_parameters(request, 100_000, "DESTRUCTION")).read(DESTRUCTION)
+        values = (await parse_parameters(request, 100_000, plain="DESTRUCTION")).read(DESTRUCTION)
         latest = store.now() + timedelta(seconds=limits_of(caller.role).keep_seconds)
         until = min(values.time("DESTRUCTION") or latest, latest)
         await run_blocking(self.services, lambda: self._change(job, destruction=until))
@@ -375,7 +375,8 @@ class _Jobs:
         """Add parameters and uploads to a pending job."""
         caller, job = caller_of(request), await self._load(request)
         _require_owner(job, caller)
-        params = await parse_parameters(request, limits_of(caller.role).request_bytes)
+        limits = limits_of(caller.role)
+        params = await parse_parameters(request, limits.request_bytes, field_bytes=limits.parameter_bytes)
         if job.phase is not Phase.PENDING:
             raise ConflictError(
                 f"job {job.id} is {job.phase}; parameters can be set only while it is pending"

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute
 from desdm.errors import NotFoundError
 from desdm.query.catalogue import Catalogue
 from desdm.release.model import ReleaseColumn
-from desdm.services.catalogue import catalogue_for
+from desdm.services.access import catalogue_for
 from desdm.services.context import Services, caller_of
 from desdm.services.endpoint import Endpoint, routes_of
 from desdm.services.forms import parse_parameters

@@ -13,7 +13,7 @@ from desdm.errors import DesdmError, NotFoundError
 from desdm.query.adql.translate import translate
 from desdm.query.dialect import dialect_of
 from desdm.release.model import ReleaseColumn, ReleaseTable
-from desdm.services.catalogue import catalogue_for
+from desdm.services.access import catalogue_for
 from desdm.services.context import Services, caller_of
 from desdm.services.endpoint import routes_of
 from desdm.services.error_responses import public_message

@@ -9,7 +9,6 @@ from itertools import count
 from desdm.errors import QueryError
 from desdm.query.adql.parse import nodes
 from desdm.query.adql.sql.fragments import GEOMETRIES, NUMBERS, Fragment, OutColumn, Parameters, Written
-from desdm.query.adql.sql.items import aggregated, distinct_names, name_of
 from desdm.query.adql.sql.output import intermediate_sql, output_sql
 from desdm.query.adql.sql.scope import Scope, Source, matches
 from desdm.query.adql.sql.tables import From
@@ -188,7 +187,7 @@ class Queries:
         if node.having is not None:
             having = f" HAVING {self.expressions.condition(node.having, scope)}"
         self._grouped(scope)
-        names = distinct_names([n for n, _ in items])
+        names = _distinct_names([n for n, _ in items])
         sqls = [intermediate_sql(f, self.dialect) for _, f in items]
         terms = [self._order_term(term, scope, sqls, node.distinct) for term in order]
         self._grouped(scope)
@@ -208,13 +207,13 @@ class Queries:
 
     def _group(self, node: nodes.Select, scope: Scope, order: Sequence[nodes.Order]) -> None:
         """Find out what the query groups by, before its select list is written."""
-        aggregates = any(aggregated(i.value) for i in node.items if isinstance(i, nodes.Item))
-        aggregates = aggregates or node.having is not None or any(aggregated(o.value) for o in order)
+        aggregates = any(_aggregates(i.value) for i in node.items if isinstance(i, nodes.Item))
+        aggregates = aggregates or node.having is not None or any(_aggregates(o.value) for o in order)
         if not node.group and not aggregates:
             return
         groups = []
         for value in node.group:
-            if aggregated(value):
+            if _aggregates(value):
                 raise QueryError("an aggregate cannot stand in GROUP BY", *value.at)
             item = self._named_item(value, node, scope)
             fragment = self.expressions.value(item, scope)
@@ -264,7 +263,7 @@ class Queries:
             fragment = self.expressions.value(item.value, scope)
             if fragment.kind == "condition":
                 raise QueryError("a condition cannot stand in the select list", *item.value.at)
-            items.append((name_of(item, number), fragment))
+            items.append((_name_of(item, number), fragment))
             if item.alias is not None:
                 aliases[item.alias.text if item.alias.quoted else item.alias.text.lower()] = fragment
         scope.aliases = aliases
@@ -293,3 +292,58 @@ class Queries:
         if distinct and fragment.sql not in items:
             raise QueryError("with DISTINCT, ORDER BY takes only what stands in the select list", *value.at)
         return f"{fragment.sql}{way}"
+
+
+def _name_of(item: nodes.Item, number: int) -> str:
+    """Name of an item of the select list: its alias, its column, its function, or its number."""
+    if item.alias is not None:
+        return item.alias.text
+    match item.value:
+        case nodes.Name():
+            return item.value.parts[-1].text
+        case nodes.Aggregate() | nodes.Call():
+            return item.value.name.lower()
+        case _:
+            return f"col{number}"
+
+
+def _distinct_names(names: Sequence[str]) -> list[str]:
+    """Names with a number after those that come again."""
+    previous: set[str] = set()
+    unique = []
+    for name in names:
+        new, number = name, 2
+        while new.lower() in previous:
+            new, number = f"{name}_{number}", number + 1
+        previous.add(new.lower())
+        unique.append(new)
+    return unique
+
+
+def _aggregates(node: nodes.Expression) -> bool:
+    """Whether an aggregate stands in it (queries within it do not count)."""
+    match node:
+        case nodes.Aggregate():
+            return True
+        case nodes.Chain():
+            return _aggregates(node.first) or any(_aggregates(r) for _, _, r in node.rest)
+        case nodes.Sign() | nodes.Cast() | nodes.Not() | nodes.IsNull():
+            return _aggregates(node.operand)
+        case nodes.Call():
+            return any(_aggregates(a) for a in node.arguments)
+        case nodes.Case():
+            parts = [p for branch in node.branches for p in branch]
+            parts += [p for p in (node.operand, node.otherwise) if p is not None]
+            return any(_aggregates(p) for p in parts)
+        case nodes.Compare():
+            return _aggregates(node.left) or _aggregates(node.right)
+        case nodes.Junction():
+            return any(_aggregates(p) for p in node.parts)
+        case nodes.Between():
+            return any(_aggregates(p) for p in (node.operand, node.low, node.high))
+        case nodes.In():
+            return any(_aggregates(p) for p in (node.operand, *node.values))
+        case nodes.Like():
+            return _aggregates(node.operand) or _aggregates(node.pattern)
+        case _:
+            return False

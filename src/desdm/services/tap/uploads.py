@@ -1,17 +1,60 @@
-"""Results of earlier jobs as uploads: identified by their URL, read from this server's files."""
+"""Uploaded tables of a TAP query (TAP 1.1, section 2.5): parts of the request, or results of earlier jobs here."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
 from desdm.accounts.model import Action, Caller
 from desdm.errors import NotFoundError, UsageError
+from desdm.query.engines.model import Upload
+from desdm.query.formats.upload import read_upload
 from desdm.services.context import Services
+from desdm.services.limits import Limits
 from desdm.services.refusals import HIDDEN_JOB
 from desdm.services.uws import store
 
-__all__ = ["result_of"]
+__all__ = ["read_uploads", "result_of"]
+
+
+def read_uploads(
+    uris: Mapping[str, str],
+    open_part: Callable[[str], BinaryIO],
+    open_result: Callable[[str], BinaryIO],
+    limits: Limits,
+) -> dict[str, Upload]:
+    """Read the uploaded tables of a query.
+
+    Parameters
+    ----------
+    uris
+        Name → URI.
+    open_part
+        Opens a part of the request by its name (``param:<name>``).
+    open_result
+        Opens a result of this service by its URL; other servers are never contacted.
+    limits
+        Limits of the caller on bytes and rows.
+
+    Returns
+    -------
+    dict
+        Tables by name.
+
+    Raises
+    ------
+    UsageError
+        An upload is missing or unreadable.
+    """
+    tables = {}
+    for name, uri in uris.items():
+        scheme, _, rest = uri.partition(":")
+        with open_part(rest) if scheme.lower() == "param" else open_result(uri) as data:
+            tables[name] = read_upload(
+                name, data, None, max_bytes=limits.request_bytes, max_rows=limits.upload_rows
+            )
+    return tables
 
 
 def result_of(services: Services, caller: Caller, base: str, uri: str) -> BinaryIO:
