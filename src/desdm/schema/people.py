@@ -5,9 +5,10 @@ from __future__ import annotations
 from sqlalchemy import DateTime, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
 from desdm.schema.columns import STATE, closed, col, metadata
+from desdm.schema.operationstates import Office
 from desdm.schema.states import Role
 
-__all__ = ["access_token", "data_right", "person"]
+__all__ = ["access_token", "data_right", "person", "person_office"]
 
 person = Table(
     "person",
@@ -61,4 +62,19 @@ data_right = Table(
     col("granted_at", DateTime, text="When, UTC"),
     UniqueConstraint("grantee_kind", "grantee", "release_name", "table_name"),
     comment="Who may see what is not public",
+)
+
+person_office = Table(
+    "person_office",
+    metadata,
+    col("id", Integer, primary_key=True, text="Number of the row", ucd="meta.id;meta.main"),
+    col("person_id", Integer, ForeignKey("person.id"), text="Person"),
+    col("office", STATE, text="Office that the person holds"),
+    col("working_group", String(32), default="", text="Working group of a member"),
+    col("who", String(32), text="Who gave it"),
+    col("since", DateTime, text="Since when, UTC"),
+    col("until", DateTime, nullable=True, text="Until when, UTC; none: it is held"),
+    closed("office", Office),
+    Index("ix_person_office_person_id", "person_id"),
+    comment="Offices that people hold in the organisation",
 )

@@ -15,8 +15,12 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy import (
+    text as sql,
+)
 
 from desdm.schema.columns import STATE, closed, col, metadata
+from desdm.schema.operationstates import ProblemState, Resolution, Severity
 from desdm.schema.states import ReleaseState
 
 __all__ = ["announcement", "problem", "release", "release_column", "release_file", "release_table"]
@@ -122,7 +126,11 @@ problem = Table(
     "problem",
     metadata,
     col("id", Integer, primary_key=True, text="Number of the problem", ucd="meta.id;meta.main"),
-    col("subject_kind", String(12), text="What it is about: release, tag, tile, exposure, attempt, file"),
+    col(
+        "subject_kind",
+        String(12),
+        text="Kind of what it is about: release, tag, tile, exposure, ccd, attempt, file, nite …",
+    ),
     col("subject", String(200), text="Its name"),
     col("text", Text, text="What is wrong"),
     col("blocks", Boolean, default=True, text="Whether it blocks a release that holds its subject"),
@@ -131,7 +139,30 @@ problem = Table(
     col("closed_by", String(32), nullable=True, text="Who closed it"),
     col("closed_at", DateTime, nullable=True, text="When, UTC"),
     col("resolution", Text, nullable=True, text="How it was resolved"),
+    col("title", String(160), server_default=sql("''"), text="What is wrong, in one line"),
+    col("state", STATE, server_default="confirmed", text="Where it stands"),
+    col("severity", STATE, server_default="block", text="Severity, by its effect"),
+    col("impression", Text, server_default=sql("''"), text="What is affected, and how much it matters"),
+    col("dedupe_key", String(200), nullable=True, text="Key: the same trouble again counts as an occurrence"),
+    col("occurrences", Integer, server_default="1", text="How often it was seen", ucd="meta.number"),
+    col("first_seen", DateTime, nullable=True, text="When it was first seen, UTC", ucd="time"),
+    col("last_seen", DateTime, nullable=True, text="When it was last seen, UTC", ucd="time"),
+    col("owner", String(32), nullable=True, text="Who works on it"),
+    col("resolution_code", STATE, nullable=True, text="How it was resolved, from a closed list"),
+    col("confirmed_by", String(32), nullable=True, text="Who confirmed it"),
+    col(
+        "pfw_attempt_id",
+        Integer,
+        ForeignKey("pfw_attempt.id"),
+        nullable=True,
+        text="Attempt in which it was seen",
+    ),
+    closed("state", ProblemState),
+    closed("severity", Severity),
+    closed("resolution_code", Resolution),
     Index("ix_problem_subject", "subject_kind", "subject"),
+    Index("ix_problem_state", "state"),
+    Index("ix_problem_dedupe_key", "dedupe_key"),
     comment="The problem list",
 )
 

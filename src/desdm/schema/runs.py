@@ -116,6 +116,8 @@ pfw_attempt = Table(
         text="Purpose: survey (production), study, qualify or dev; only survey attempts are production",
     ),
     col("operator", String(32), text="Who submitted it"),
+    col("replaces_id", Integer, ForeignKey("pfw_attempt.id"), nullable=True, text="Attempt that it repeats, with a reason"),
+    col("exclusions_digest", String(64), nullable=True, text="sha-256 of the verdicts and exclusions that its plan saw"),
     col("pipeprod", String(32), text="Pipeline product"),
     col("pipever", String(16), text="Pipeline version"),
     col("submittime", DateTime, text="Submission, UTC", ucd="time.creation"),

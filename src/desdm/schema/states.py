@@ -18,13 +18,16 @@ __all__ = [
     "ReleaseState",
     "Role",
     "RunClass",
+    "State",
     "Verdict",
     "WrapperState",
     "changes",
 ]
 
 
-class _State(StrEnum):
+class State(StrEnum):
+    """A closed set of names; ``text`` says what each member means."""
+
     text: str
 
     def __new__(cls, value: str, text: str = "") -> Self:
@@ -34,7 +37,7 @@ class _State(StrEnum):
         return member
 
 
-class AttemptState(_State):
+class AttemptState(State):
     """Where an attempt (and each of its blocks) stands."""
 
     PLANNED = "planned", "rows and job files exist; nothing runs yet"
@@ -46,7 +49,7 @@ class AttemptState(_State):
     INTERRUPTED = "interrupted", "its submitter went away; resume goes on"
 
 
-class JobState(_State):
+class JobState(State):
     """Where one job stands; a job is a bundle of wrappers with one work folder."""
 
     PLANNED = "planned", "its WCL is written"
@@ -58,7 +61,7 @@ class JobState(_State):
     CANCELLED = "cancelled", "ended by an operator"
 
 
-class ReleaseState(_State):
+class ReleaseState(State):
     """Where a release stands."""
 
     DRAFT = "draft", "being put together; its content may change"
@@ -66,7 +69,7 @@ class ReleaseState(_State):
     PUBLISHED = "published", "served; never changes, an erratum is a new point release"
 
 
-class Role(_State):
+class Role(State):
     """Role of a person; each may do what those before it may."""
 
     PUBLIC = "public", "anybody: what is published and not proprietary"
@@ -75,7 +78,7 @@ class Role(_State):
     ADMIN = "admin", "people, rights and tokens of others"
 
 
-class Phase(_State):
+class Phase(State):
     """Phase of an asynchronous job (IVOA UWS 1.1)."""
 
     PENDING = "PENDING", "made, not yet run"
@@ -90,7 +93,7 @@ class Phase(_State):
     ARCHIVED = "ARCHIVED", "its results are gone, its record is kept"
 
 
-class WrapperState(_State):
+class WrapperState(State):
     """Where one wrapper stands."""
 
     PLANNED = "planned", "not begun"
@@ -101,7 +104,7 @@ class WrapperState(_State):
     LEFT = "left", "left out: an input was not made, because a wrapper before it failed and the run goes on"
 
 
-class DataState(_State):
+class DataState(State):
     """What an attempt's data are worth; an operator's or QA scientist's mark."""
 
     NEW = "NEW", "nobody has judged it"
@@ -110,7 +113,7 @@ class DataState(_State):
     PRUNED = "PRUNED", "its files are deleted, its record stands"
 
 
-class RunClass(_State):
+class RunClass(State):
     """Purpose of an attempt; only ``survey`` attempts are production (classes of DESDM runs, operations section)."""
 
     DEV = "dev", "development: tries a code or a pipeline; nobody relies on it"
@@ -119,7 +122,7 @@ class RunClass(_State):
     SURVEY = "survey", "production of the survey"
 
 
-class Verdict(_State):
+class Verdict(State):
     """Judgement on an exposure, as DESDM's evaluation tables write it."""
 
     ACCEPTED = "True", "good enough for the survey"
@@ -127,7 +130,7 @@ class Verdict(_State):
     UNKNOWN = "Unknown", "not assessed: a person decides"
 
 
-class EventKind(_State):
+class EventKind(State):
     """What kind of act an event records."""
 
     ATTEMPT = "attempt", "an attempt was planned, started, ended or cancelled"
@@ -144,9 +147,16 @@ class EventKind(_State):
     EPOCH = "epoch", "an epoch was defined, or calibrations were registered for it"
     RELEASE = "release", "a release was created, changed, published, announced or discarded"
     ACCOUNT = "account", "an account, a token or a data right was changed"
+    DELIVERY = "delivery", "a delivery of the telescope arrived, was refused or was decided on"
+    QUEUE = "queue", "the nightly queue was changed: policy, hold, release, priority, retry, giving up"
+    REVIEW = "review", "data were put up for review, blessed, marked defective, or a mark was withdrawn"
+    DISPATCH = "dispatch", "data were sent to a working group, or it answered"
+    ENTRY = "entry", "a person wrote in the logbook"
+    NOTICE = "notice", "a rule of notices was changed, or a notice was acknowledged"
+    SURVEY = "survey", "the table of survey fields was imported"
 
 
-class CopyState(_State):
+class CopyState(State):
     """How one copy of a file in one archive stands."""
 
     OK = "ok", "present as registered"
@@ -183,7 +193,7 @@ JOB_CHANGES: dict[JobState, tuple[JobState, ...]] = {
 
 
 def changes() -> Iterator[tuple[str, str, str]]:
-    """(kind, from, to) of every lawful change of state: the rows of ``ops_state_change``."""
+    """(kind, from, to) of every lawful change of the states of attempts and jobs, for ``ops_state_change``."""
     for attempt, attempt_next in ATTEMPT_CHANGES.items():
         for state in attempt_next:
             yield "attempt", attempt.value, state.value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from desdm.schema.arrival import delivery, delivery_expected, ops_propid
 from desdm.schema.calibrations import exclude_list, ops_epoch, ops_epoch_inputs_per_band, pfw_calibration
 from desdm.schema.columns import metadata
 from desdm.schema.evaluation import EVALUATIONS, finalcut_eval, firstcut_eval, zeropoint
@@ -22,7 +23,9 @@ from desdm.schema.files import (
     ops_proctag_def,
     proctag,
 )
-from desdm.schema.people import access_token, data_right, person
+from desdm.schema.logbook import logbook, logbook_subject
+from desdm.schema.notices import notice, notice_rule
+from desdm.schema.people import access_token, data_right, person, person_office
 from desdm.schema.quality import (
     ops_message_filter,
     ops_message_ignore,
@@ -30,6 +33,7 @@ from desdm.schema.quality import (
     qa_metric,
     task_message,
 )
+from desdm.schema.queue import ops_auto_queue, ops_lease, ops_policy
 from desdm.schema.releases import (
     announcement,
     problem,
@@ -37,6 +41,15 @@ from desdm.schema.releases import (
     release_column,
     release_file,
     release_table,
+)
+from desdm.schema.review import (
+    dispatch,
+    dispatch_answer,
+    problem_evidence,
+    problem_note,
+    qa_mark,
+    qa_review,
+    qa_threshold,
 )
 from desdm.schema.runs import (
     ops_data_state_def,
@@ -68,6 +81,7 @@ from desdm.schema.states import (
     Verdict,
     WrapperState,
 )
+from desdm.schema.surveyplan import survey_field
 
 __all__ = [
     "EVALUATIONS",
@@ -89,7 +103,11 @@ __all__ = [
     "catalog",
     "coaddtile_geom",
     "data_right",
+    "delivery",
+    "delivery_expected",
     "desfile",
+    "dispatch",
+    "dispatch_answer",
     "event",
     "exclude_list",
     "file_archive_info",
@@ -100,22 +118,31 @@ __all__ = [
     "finalcut_eval",
     "firstcut_eval",
     "image",
+    "logbook",
+    "logbook_subject",
     "metadata",
     "miscfile",
+    "notice",
+    "notice_rule",
     "opm_used",
     "opm_was_derived_from",
     "opm_was_generated_by",
     "ops_archive",
+    "ops_auto_queue",
     "ops_data_state_def",
     "ops_epoch",
     "ops_epoch_inputs_per_band",
     "ops_filetype",
+    "ops_lease",
     "ops_message_filter",
     "ops_message_ignore",
     "ops_message_pattern",
+    "ops_policy",
     "ops_proctag_def",
+    "ops_propid",
     "ops_state_change",
     "person",
+    "person_office",
     "pfw_attempt",
     "pfw_attempt_config",
     "pfw_attempt_label",
@@ -130,12 +157,18 @@ __all__ = [
     "pfw_unit",
     "pfw_wrapper",
     "problem",
+    "problem_evidence",
+    "problem_note",
     "proctag",
+    "qa_mark",
     "qa_metric",
+    "qa_review",
+    "qa_threshold",
     "release",
     "release_column",
     "release_file",
     "release_table",
+    "survey_field",
     "task",
     "task_message",
     "zeropoint",

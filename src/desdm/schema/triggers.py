@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-__all__ = ["append_only", "published", "statements"]
+from collections.abc import Mapping
 
-_TABLES = {"pfw_attempt": "attempt", "pfw_job": "job"}
+__all__ = ["OPERATIONS", "append_only", "published", "statements"]
+
+#: Table with a column ``state`` → kind of its changes in ``ops_state_change``.
+_RUNS = {"pfw_attempt": "attempt", "pfw_job": "job"}
+OPERATIONS = {
+    "delivery": "delivery",
+    "ops_auto_queue": "queue",
+    "qa_review": "review",
+    "problem": "problem",
+    "dispatch": "dispatch",
+    "notice": "notice",
+}
 
 
-def statements(dialect: str) -> list[str]:
-    """SQL that makes the triggers on a database of that dialect (``sqlite`` or ``postgresql``)."""
+def statements(dialect: str, tables: Mapping[str, str] = _RUNS) -> list[str]:
+    """SQL that makes the triggers on a database of that dialect (``sqlite`` or ``postgresql``).
+
+    Parameters
+    ----------
+    dialect
+        Dialect of the database.
+    tables
+        Table with a column ``state`` → kind of its changes in ``ops_state_change``.
+    """
     sql = []
-    for table, kind in _TABLES.items():
+    for table, kind in tables.items():
         # The names come from the table above, never from a caller.
         lawful = (
             "SELECT 1 FROM ops_state_change c "  # noqa: S608

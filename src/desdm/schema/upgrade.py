@@ -10,6 +10,7 @@ from sqlalchemy import inspect, select, table, text
 
 from desdm.errors import ConfigError
 from desdm.schema.database import Database, translated
+from desdm.schema.operationstates import operation_changes
 from desdm.schema.runs import ops_data_state_def, ops_state_change
 from desdm.schema.service import MOVED, carry_over, prepare
 from desdm.schema.states import DataState, changes
@@ -65,7 +66,7 @@ def upgrade(database: Database, service: Database | None = None) -> None:
         command.upgrade(config, "head")
     with database.write() as conn:
         lawful = {tuple(row) for row in conn.execute(select(ops_state_change))}
-        new = [row for row in changes() if row not in lawful]
+        new = [row for row in (*changes(), *operation_changes()) if row not in lawful]
         if new:
             conn.execute(
                 ops_state_change.insert(), [{"kind": k, "from_state": a, "to_state": b} for k, a, b in new]

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from desdm.release.model import Announcement, Problem
 from desdm.schema import announcement, problem
+from desdm.schema.operationstates import Severity
 
 __all__ = [
     "announcements",
@@ -18,6 +19,9 @@ __all__ = [
     "problems",
 ]
 
+#: Characters of a title.
+_TITLE = 160
+
 
 def open_problems(conn: Connection) -> list[Problem]:
     """Return the open problems, oldest first."""
@@ -26,7 +30,8 @@ def open_problems(conn: Connection) -> list[Problem]:
 
 def problems(conn: Connection) -> list[Problem]:
     """Return the whole problem list, oldest first."""
-    return [Problem(**row._mapping) for row in conn.execute(select(problem).order_by(problem.c.id))]
+    columns = [problem.c[name] for name in Problem.__slots__]
+    return [Problem(*row) for row in conn.execute(select(*columns).order_by(problem.c.id))]
 
 
 def insert_problem(
@@ -53,7 +58,16 @@ def insert_problem(
         Number of the problem.
     """
     values = insert(problem).values(
-        subject_kind=kind, subject=subject, text=text, blocks=blocks, opened_by=who, opened_at=when
+        subject_kind=kind,
+        subject=subject,
+        text=text,
+        blocks=blocks,
+        opened_by=who,
+        opened_at=when,
+        title=text[:_TITLE],
+        severity=Severity.BLOCK if blocks else Severity.DEGRADE,
+        first_seen=when,
+        last_seen=when,
     )
     key = conn.execute(values).inserted_primary_key
     assert key is not None
