@@ -43,6 +43,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("verdict", "Quality", "Verdicts on exposures, and an analyst's own word."),
     Entry("epoch", "Quality", "Epochs of the camera, and which calibrations serve in them."),
     Entry("exclude", "Quality", "Exposures and CCDs that must not be used."),
+    Entry("survey", "Quality", "The survey table: what is accepted of each field, and what is owed."),
     Entry(
         "problem", "Releases", "The problem list; an open problem blocks a release that holds its subject."
     ),
