@@ -35,6 +35,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("history", "Runs", "What was run, when, by whom, and how it ended."),
     Entry("events", "Runs", "Every act with author, time, subject and reason."),
     Entry("logbook", "Runs", "Entries of people and all acts in one order; write an entry."),
+    Entry("notice", "Runs", "Who is told what by mail, webhook or chat."),
     Entry("mark", "Runs", "Mark a run's data active, good for use, or junk."),
     Entry("resume", "Runs", "Go on with a run at the first module that is not done."),
     Entry("cancel", "Runs", "End a run."),

@@ -24,7 +24,7 @@ from desdm.schema.files import (
     ops_proctag_def,
     proctag,
 )
-from desdm.schema.notices import notice, notice_rule
+from desdm.schema.notices import notice, notice_cursor, notice_rule
 from desdm.schema.people import access_token, data_right, person, person_office
 from desdm.schema.quality import (
     ops_message_filter,
@@ -123,6 +123,7 @@ __all__ = [
     "metadata",
     "miscfile",
     "notice",
+    "notice_cursor",
     "notice_rule",
     "opm_used",
     "opm_was_derived_from",
