@@ -23,12 +23,23 @@ __all__ = ["delivery", "delivery_expected", "ops_propid"]
 delivery = Table(
     "delivery",
     metadata,
-    col("id", Integer, primary_key=True, text="Number of the delivery, in order of arrival", ucd="meta.id;meta.main"),
+    col(
+        "id",
+        Integer,
+        primary_key=True,
+        text="Number of the delivery, in order of arrival",
+        ucd="meta.id;meta.main",
+    ),
     col("source", String(32), text="Who sends: the observatory, a simulator, a person"),
     col("filename", String(160), text="Name of the file as it was sent"),
     col("path", Text, text="Where it lies, or lay when it was noticed"),
     col("filesize", BigInteger, nullable=True, text="Size", unit="byte"),
-    col("md5_announced", String(32), nullable=True, text="md5 that the sender announces; none: it announces none"),
+    col(
+        "md5_announced",
+        String(32),
+        nullable=True,
+        text="md5 that the sender announces; none: it announces none",
+    ),
     col("md5_found", String(32), nullable=True, text="md5 of the bytes that arrived"),
     col("sha256", String(64), nullable=True, text="sha-256 of the bytes that arrived"),
     col("expnum", Integer, nullable=True, text="Exposure number", ucd="meta.id;obs.exposure"),
@@ -44,7 +55,13 @@ delivery = Table(
     col("noticed_at", DateTime, text="When it was noticed, UTC", ucd="time"),
     col("checked_at", DateTime, nullable=True, text="When it was checked, UTC", ucd="time"),
     col("ingested_at", DateTime, nullable=True, text="When it was in the catalogue, UTC", ucd="time"),
-    col("acknowledged_at", DateTime, nullable=True, text="When its arrival was acknowledged to the sender, UTC", ucd="time"),
+    col(
+        "acknowledged_at",
+        DateTime,
+        nullable=True,
+        text="When its arrival was acknowledged to the sender, UTC",
+        ucd="time",
+    ),
     UniqueConstraint("source", "path", "md5_found"),
     closed("state", DeliveryState),
     closed("reason_code", DeliveryReason),
@@ -52,7 +69,7 @@ delivery = Table(
     Index("ix_delivery_nite", "nite"),
     Index("ix_delivery_filename", "filename"),
     comment="Deliveries of the telescope: a row before any judgement, and how each ended",
-)  # fmt: skip
+)
 
 delivery_expected = Table(
     "delivery_expected",

@@ -12,7 +12,14 @@ __all__ = ["logbook", "logbook_subject"]
 logbook = Table(
     "logbook",
     metadata,
-    col("event_id", Integer, ForeignKey("event.id"), primary_key=True, autoincrement=False, text="Event that holds author, time and text"),
+    col(
+        "event_id",
+        Integer,
+        ForeignKey("event.id"),
+        primary_key=True,
+        autoincrement=False,
+        text="Event that holds author, time and text",
+    ),
     col("nite", String(8), nullable=True, text="Night that it is about, YYYYMMDD", ucd="time.epoch;obs"),
     col("category", STATE, text="What it is about"),
     col("time_lost_h", Float, nullable=True, text="Time lost", unit="h", ucd="time.duration"),
@@ -23,7 +30,7 @@ logbook = Table(
     Index("ix_logbook_nite", "nite"),
     Index("ix_logbook_corrects", "corrects_id"),
     comment="Entries that people wrote in the logbook; only ever added to",
-)  # fmt: skip
+)
 
 logbook_subject = Table(
     "logbook_subject",

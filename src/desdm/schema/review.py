@@ -36,7 +36,12 @@ qa_threshold = Table(
     col("high_warn", Float, nullable=True, text="Above it: looked at"),
     col("low_bad", Float, nullable=True, text="Below it: a problem"),
     col("high_bad", Float, nullable=True, text="Above it: a problem"),
-    col("relative_to", String(16), default="", text="Empty: bounds are values; history: they are deviations from the history"),
+    col(
+        "relative_to",
+        String(16),
+        default="",
+        text="Empty: bounds are values; history: they are deviations from the history",
+    ),
     col("expnum_from", Integer, default=0, text="First exposure"),
     col("expnum_to", Integer, default=2147483647, text="Last exposure"),
     col("who", String(32), text="Who set it"),
@@ -45,7 +50,7 @@ qa_threshold = Table(
     col("reason", Text, text="Why"),
     Index("ix_qa_threshold_metric", "metric"),
     comment="Thresholds of QA numbers, by band, CCD and range of exposures",
-)  # fmt: skip
+)
 
 qa_mark = Table(
     "qa_mark",
@@ -53,7 +58,13 @@ qa_mark = Table(
     col("id", Integer, primary_key=True, text="Number of the mark, in order", ucd="meta.id;meta.main"),
     col("subject_kind", STATE, text="Kind of what is marked: exposure, ccd, tile, attempt, file"),
     col("subject", String(200), text="What is marked"),
-    col("pfw_attempt_id", Integer, ForeignKey("pfw_attempt.id"), nullable=True, text="Attempt whose data were looked at"),
+    col(
+        "pfw_attempt_id",
+        Integer,
+        ForeignKey("pfw_attempt.id"),
+        nullable=True,
+        text="Attempt whose data were looked at",
+    ),
     col("desfile_id", Integer, ForeignKey("desfile.id"), nullable=True, text="File that was looked at"),
     col("verdict", STATE, text="Blessed, defective, or withdrawn"),
     col("defect_code", String(24), nullable=True, text="Kind of defect"),
@@ -64,14 +75,20 @@ qa_mark = Table(
     col("author", String(32), text="Who marked it"),
     col("office", STATE, nullable=True, text="Office in which the author acted"),
     col("marked_at", DateTime, text="When, UTC", ucd="time"),
-    col("supersedes_id", Integer, ForeignKey("qa_mark.id"), nullable=True, text="Earlier mark of the same subject"),
+    col(
+        "supersedes_id",
+        Integer,
+        ForeignKey("qa_mark.id"),
+        nullable=True,
+        text="Earlier mark of the same subject",
+    ),
     closed("subject_kind", SubjectKind),
     closed("verdict", Mark),
     closed("severity", Severity),
     Index("ix_qa_mark_subject", "subject_kind", "subject"),
     Index("ix_qa_mark_attempt", "pfw_attempt_id"),
     comment="Marks of people on data: blessed or defective; only ever added to, the newest of a subject counts",
-)  # fmt: skip
+)
 
 qa_review = Table(
     "qa_review",
