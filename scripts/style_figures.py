@@ -41,6 +41,7 @@ MEASURES = (
     Measure("maps", "lines with untyped maps", "per kline", 1, enforced=True),
     Measure("private-docstrings", "private functions with a docstring", "%", 90, at_least=True),
     Measure("parameters", "public functions of 3+ arguments with Parameters", "%", 80, at_least=True),
+    Measure("state-strings", "texts in the place of states", "places", 0, enforced=True),
     Measure("fmt-skip", "lines with `fmt: skip` or `fmt: off`", "lines", 40),
 )
 
@@ -53,6 +54,8 @@ UNTYPED = {
 }
 
 _WORD = re.compile(rf"\b(?:{'|'.join(PARTICIPLES)})\b")
+#: Names of states, as attributes, variables and keys.
+_STATE = re.compile(r"(?:^|_)(?:state|status|phase|verdict|accepted|run_class|damage)$")
 _FMT = re.compile(r"fmt: *(?:skip|off)")
 
 
@@ -86,6 +89,53 @@ def lines_with_maps(tree: ast.Module) -> set[int]:
             ) if name in MAPS:
                 lines.add(node.lineno)
     return lines
+
+
+def compared_texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield the line of each place where a text stands for a state, and the text: a member of an enum belongs there."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            if any(_STATE.search(_last_name(side)) for side in sides):
+                yield from ((node.lineno, text) for side in sides for text in _texts(side))
+        elif isinstance(node, ast.Call):
+            method = node.func
+            column = (
+                method.value
+                if isinstance(method, ast.Attribute) and method.attr in ("in_", "not_in")
+                else None
+            )
+            if column is not None and _STATE.search(_last_name(column)):
+                yield from ((node.lineno, text) for argument in node.args for text in _texts(argument))
+            for keyword in node.keywords:
+                if keyword.arg is not None and _STATE.search(keyword.arg):
+                    yield from ((node.lineno, text) for text in _texts(keyword.value))
+        elif isinstance(node, ast.Match) and _STATE.search(_last_name(node.subject)):
+            for case in node.cases:
+                for part in ast.walk(case.pattern):
+                    if isinstance(part, ast.MatchValue):
+                        yield from ((node.lineno, text) for text in _texts(part.value))
+
+
+def _last_name(node: ast.expr) -> str:
+    """Return the last name of an expression, of ``job.state.value`` and ``row["state"]`` state; empty without one."""
+    match node:
+        case ast.Attribute(value=inner, attr="value"):
+            return _last_name(inner)
+        case (
+            ast.Attribute(attr=name)
+            | ast.Name(id=name)
+            | ast.Subscript(slice=ast.Constant(value=str() as name))
+        ):
+            return name
+        case _:
+            return ""
+
+
+def _texts(node: ast.expr) -> list[str]:
+    """Return the texts that an operand of a comparison is, or holds."""
+    parts = node.elts if isinstance(node, (ast.Tuple, ast.List, ast.Set)) else [node]
+    return [p.value for p in parts if isinstance(p, ast.Constant) and isinstance(p.value, str) and p.value]
 
 
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -134,6 +184,7 @@ def count(path: str, text: str) -> Counter[str]:
     if not is_untyped(path):
         counts["any"] = len(lines_with_any(tree))
         counts["maps"] = len(lines_with_maps(tree))
+    counts["state-strings"] = sum(1 for _ in compared_texts(tree))
     for function in functions(tree):
         docstring = ast.get_docstring(function)
         if function.name.startswith("__"):

@@ -29,6 +29,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from enum import StrEnum
 
 __all__ = [
     "AccessDenied",
@@ -42,6 +43,7 @@ __all__ = [
     "FatalError",
     "FileTypeError",
     "LimitExceeded",
+    "LimitKind",
     "LostJob",
     "NotFoundError",
     "PlanError",
@@ -144,6 +146,15 @@ class AccessDenied(UsageError):
         super().__init__(message)
 
 
+class LimitKind(StrEnum):
+    """Kind of a limit; the services answer with HTTP status 400, 413, 429 and 403."""
+
+    TIME = "time"
+    SIZE = "size"
+    RATE = "rate"
+    QUOTA = "quota"
+
+
 class LimitExceeded(UsageError):
     """More than the caller's limits allow.
 
@@ -152,12 +163,14 @@ class LimitExceeded(UsageError):
     message
         Which limit, how much it is, and what to do.
     kind
-        ``time`` (HTTP 400), ``size`` (413), ``rate`` (429) or ``quota`` (403).
+        Kind of the limit.
     retry_after
         Seconds after which it may be tried again, for ``rate``.
     """
 
-    def __init__(self, message: str, kind: str = "size", retry_after: int | None = None) -> None:
+    def __init__(
+        self, message: str, kind: LimitKind = LimitKind.SIZE, retry_after: int | None = None
+    ) -> None:
         self.kind, self.retry_after = kind, retry_after
         super().__init__(message)
 

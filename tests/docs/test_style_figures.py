@@ -66,8 +66,34 @@ def test_each_measure_counts_what_it_names(tmp_path: Path) -> None:
         "maps": 20,
         "private-docstrings": 50,
         "parameters": 50,
+        "state-strings": 0,
         "fmt-skip": 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("line", "number"),
+    [
+        ('job.state == "dnoe"', 1),
+        ('row["state"] != "done"', 1),
+        ('state in ("done", "failed")', 2),
+        ('attempt.state.value == "done"', 1),
+        ('table.c.data_state.in_(["NEW"])', 1),
+        ('Row(state="done")', 1),
+        ("job.state is JobState.DONE", 0),
+        ('statement == "SELECT"', 0),
+        ('name == "done"', 0),
+        ('state == ""', 0),
+    ],
+)
+def test_a_text_in_the_place_of_a_state_is_counted(tmp_path: Path, line: str, number: int) -> None:
+    (tmp_path / "module.py").write_text(line + "\n")
+    assert figures(tmp_path)["state-strings"] == number
+
+
+def test_a_text_in_a_case_of_a_state_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text('match job.state:\n    case "done" | "failed":\n        pass\n')
+    assert figures(tmp_path)["state-strings"] == 2
 
 
 def test_wcl_has_no_types_by_nature(tmp_path: Path) -> None:

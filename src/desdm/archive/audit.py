@@ -18,7 +18,7 @@ from desdm.archive.model import FileRecord
 from desdm.archive.mounted import require_mounted
 from desdm.archive.names import split_name
 from desdm.archive.suspects import AUDIT, lift_of_cause, mark_descendants
-from desdm.archive.verify import Expected, damage
+from desdm.archive.verify import Damage, Expected, damage
 from desdm.errors import CorruptFile
 from desdm.schema import CopyState
 from desdm.schema.database import Database
@@ -106,7 +106,7 @@ def audit(
                 database,
                 archive,
                 copies,
-                list(pool.map(lambda c: _verdict(archive, c[0]), copies)),
+                list(pool.map(lambda c: _damage(archive, c[0]), copies)),
                 report,
                 who,
             )
@@ -123,19 +123,19 @@ def audit(
     return report
 
 
-def _verdict(archive: Archive, record: FileRecord) -> str:
-    """``ok``, or the class of damage; a file that cannot be read at all counts as corrupt."""
+def _damage(archive: Archive, record: FileRecord) -> Damage | None:
+    """Return what is wrong with a copy; a file that cannot be read at all counts as corrupt."""
     try:
-        return damage(archive.path(record), Expected(record.filesize, record.sha256)) or "ok"
+        return damage(archive.path(record), Expected(record.filesize, record.sha256))
     except CorruptFile:
-        return "corrupt"
+        return Damage.CORRUPT
 
 
 def _check(
     database: Database,
     archive: Archive,
     copies: Sequence[tuple[FileRecord, str]],
-    verdicts: Sequence[str],
+    damages: Sequence[Damage | None],
     report: AuditReport,
     who: str,
 ) -> None:
@@ -143,9 +143,9 @@ def _check(
     report.checked += len(copies)
     report.bytes += sum(record.filesize for record, _ in copies)
     changed = [
-        (record, state, verdict)
-        for (record, state), verdict in zip(copies, verdicts, strict=True)
-        if verdict != "ok" or state != CopyState.OK
+        (record, state, damaged)
+        for (record, state), damaged in zip(copies, damages, strict=True)
+        if damaged is not None or state != CopyState.OK
     ]
     if not changed:
         return
@@ -158,21 +158,22 @@ def _check(
             there = standing.get((record.filename, record.compression))
             if there is None or there.state in (None, CopyState.TRASH):
                 continue
-            verdict = _verdict(archive, there.record)
-            mark = {"ok": CopyState.OK, "missing": CopyState.MISSING}.get(verdict, CopyState.CORRUPT)
-            if verdict != "ok":
-                getattr(report, verdict).append(record.name)
+            damaged = _damage(archive, there.record)
+            mark = {None: CopyState.OK, Damage.MISSING: CopyState.MISSING}.get(damaged, CopyState.CORRUPT)
+            if damaged is not None:
+                getattr(report, damaged).append(record.name)
             if mark is CopyState.CORRUPT:
-                doubtful = mark_descendants(conn, record, verdict)
+                assert damaged is not None
+                doubtful = mark_descendants(conn, record, damaged)
                 report.add_suspects((m.filename for m in doubtful if m.desfile_id != record.id), record.name)
-            elif verdict == "ok":
+            elif damaged is None:
                 lift_of_cause(conn, [record.id], AUDIT, f"{record.name} is as registered again")
             if mark != there.state:
                 store.set_copy_state(conn, archive.name, [record.id], mark)
                 if there.state == CopyState.MISSING and record.pfw_attempt_id is not None:
                     returned.add(record.pfw_attempt_id)
-            if verdict != "ok" or state != CopyState.OK:
-                text = f"{record.name}: {verdict}"
+            if damaged is not None or state != CopyState.OK:
+                text = f"{record.name}: {damaged or CopyState.OK}"
                 record_event(conn, EventKind.AUDIT, who, text, record.pfw_attempt_id, subject=record.name)
         if returned:
             record_restored(conn, store.restore_pruned(conn, sorted(returned)), who=who)

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from desdm.archive.model import FileRecord
 from desdm.archive.publish import digest
 from desdm.errors import CorruptFile
 
-__all__ = ["Expected", "Verifier", "damage", "read_digests", "verified"]
+__all__ = ["Damage", "Expected", "Verifier", "damage", "read_digests", "verified"]
 
 
 class Expected(NamedTuple):
@@ -49,9 +50,9 @@ class Verifier:
         key = str(path)
         if look is not None and self._sound.get(key) == (look, expected.sha256):
             return
-        kind = damage(path, expected)
-        if kind:
-            raise CorruptFile(_refusal(path, kind))
+        damaged = damage(path, expected)
+        if damaged is not None:
+            raise CorruptFile(_refusal(path, damaged.text))
         if look is not None:
             self._sound[key] = (look, expected.sha256)
 
@@ -67,41 +68,52 @@ def verified(archive: Archive, record: FileRecord) -> Path:
     return Verifier().path(archive, record)
 
 
-def damage(path: Path, expected: Expected) -> str:
-    """What is wrong with a file: ``missing``, ``misplaced``, ``truncated``, ``grown``, ``corrupt``; empty: nothing.
+class Damage(StrEnum):
+    """What can be wrong with a file of the archive; ``text`` says it in words."""
 
-    ``misplaced``: something else than a regular file has its name.
-    """
+    MISSING = "missing"
+    MISPLACED = "misplaced"
+    TRUNCATED = "truncated"
+    GROWN = "grown"
+    CORRUPT = "corrupt"
+
+    @property
+    def text(self) -> str:
+        """The damage in words."""
+        return _TEXTS[self]
+
+
+def damage(path: Path, expected: Expected) -> Damage | None:
+    """Return what is wrong with a file; None: nothing."""
     try:
         if not path.is_file():
-            return "misplaced" if os.path.lexists(path) else "missing"
+            return Damage.MISPLACED if os.path.lexists(path) else Damage.MISSING
         size = path.stat().st_size
         if size == expected.filesize:
             sha256, size = digest(path)
             if sha256 == expected.sha256:
-                return ""
+                return None
     except (FileNotFoundError, NotADirectoryError):
-        return "missing"
+        return Damage.MISSING
     except OSError as err:
         raise CorruptFile(_refusal(path, f"unreadable ({os.strerror(err.errno or 0)})")) from err
-    return "truncated" if size < expected.filesize else "grown" if size > expected.filesize else "corrupt"
+    if size == expected.filesize:
+        return Damage.CORRUPT
+    return Damage.TRUNCATED if size < expected.filesize else Damage.GROWN
 
 
-_TEXTS: Mapping[str, str] = {
-    "missing": "missing: it is registered but not there",
-    "misplaced": "not a regular file: a directory or special file has its name",
-    "truncated": "truncated: it is shorter than registered",
-    "grown": "grown: it is longer than registered",
-    "corrupt": "corrupt: its bytes differ from the registered digest",
+_TEXTS: Mapping[Damage, str] = {
+    Damage.MISSING: "missing: it is registered but not there",
+    Damage.MISPLACED: "not a regular file: a directory or special file has its name",
+    Damage.TRUNCATED: "truncated: it is shorter than registered",
+    Damage.GROWN: "grown: it is longer than registered",
+    Damage.CORRUPT: "corrupt: its bytes differ from the registered digest",
 }
 
 
-def _refusal(path: Path, kind: str) -> str:
-    """The message for a damaged file: which, where, what and what to do."""
-    return (
-        f"{path.name} is damaged, {_TEXTS.get(kind, kind)} ({path}); "
-        "run: desdm audit, then put back a good copy and resume"
-    )
+def _refusal(path: Path, what: str) -> str:
+    """Return the message for a damaged file: which, where, what and what to do."""
+    return f"{path.name} is damaged, {what} ({path}); run: desdm audit, then put back a good copy and resume"
 
 
 def _look(path: Path) -> _Look | None:

@@ -73,7 +73,7 @@ def command(
     desdm cutout --table objects.csv --bands gri --out cutouts.zip
     """
     from desdm.errors import UsageError
-    from desdm.services.soda.batch import cut_items
+    from desdm.services.soda.batch import CutStatus, cut_items
     from desdm.services.soda.colour import Lupton
     from desdm.services.soda.rows import Defaults
     from desdm.texttable import size_text
@@ -111,7 +111,7 @@ def command(
     images, items = _items(context, table, {k: str(v) for k, v in row.items()}, defaults)
     written = _write(noted(cut_items(images, items)), out, only_cutouts=table is None)
     for one in sorted(results, key=lambda done: done.item.number)[:20]:
-        if table is not None or one.status != "ok":
+        if table is not None or one.status is not CutStatus.OK:
             click.echo(f"{one.item.name}: {one.status}" + (f" ({one.reason})" if one.reason else ""))
     if len(results) > 20:
         click.echo(f"... {len(results)} rows; results.csv has all")
@@ -119,7 +119,7 @@ def command(
         click.echo(f"wrote {path} ({size_text(count)}){', in place of an earlier file' if there else ''}")
     if len(written) > 20:
         click.echo(f"... {len(written)} files in {out}")
-    return int(any(one.status in ("outside", "failed") for one in results))
+    return int(any(one.status in (CutStatus.OUTSIDE, CutStatus.FAILED) for one in results))
 
 
 def _items(

@@ -45,6 +45,7 @@ def command(
     from desdm.operations.current import rejected_inputs, unsound_files
     from desdm.quality.qa.exclusions import exclusions_of_run
     from desdm.quality.qa.selection import omissions, omitted_of_run
+    from desdm.schema.states import JobState
     from desdm.texttable import size_text, time_text
 
     with context.facility.database.read() as conn:
@@ -133,7 +134,9 @@ def command(
             click.echo(f"left out: {line}")
         for mark in suspects:
             click.echo(click.style("suspect: ", fg="red") + f"{mark.filename}: {mark.reason}")
-        listed_jobs = jobs if with_jobs else [j for j in jobs if j["state"] in ("failed", "lost")]
+        listed_jobs = (
+            jobs if with_jobs else [j for j in jobs if j["state"] in (JobState.FAILED, JobState.LOST)]
+        )
         if listed_jobs:
             context.table(
                 ("JOB", "KEYS", "STATE", "TRIES", "WHY", "WORK FOLDER KEPT AS"),

@@ -19,6 +19,7 @@ from desdm.errors import (
     DesdmError,
     FatalError,
     LimitExceeded,
+    LimitKind,
     NotFoundError,
     TransientError,
     UsageError,
@@ -28,7 +29,7 @@ from desdm.errors import (
 __all__ = ["Connection", "RequestOptions", "TruncatedWarning", "error_of"]
 
 _PIECE = 1 << 20
-_KINDS = {413: "size", 429: "rate"}
+_KINDS = {413: LimitKind.SIZE, 429: LimitKind.RATE}
 
 
 class TruncatedWarning(UserWarning):

@@ -22,7 +22,7 @@ from desdm.quality.qa.exclusions import with_exclusions
 from desdm.quality.qa.uncounted import listed_verdict
 from desdm.quality.qa.verdict import record, verdicts
 from desdm.schema.database import Database
-from desdm.schema.states import AttemptState
+from desdm.schema.states import AttemptState, Verdict
 
 __all__ = ["Night", "Work", "accepted_tag", "run_night"]
 
@@ -62,7 +62,9 @@ class Night:
     def accepted(self) -> list[VerdictRow]:
         """The verdicts of the accepted exposures that are not excluded."""
         return [
-            v for v in self.verdicts if v["accepted"] == "True" and all(e["ccdnum"] for e in v["exclusions"])
+            v
+            for v in self.verdicts
+            if v["accepted"] == Verdict.ACCEPTED and all(e["ccdnum"] for e in v["exclusions"])
         ]
 
 

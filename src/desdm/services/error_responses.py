@@ -18,6 +18,7 @@ from desdm.errors import (
     DatabaseUnavailable,
     DesdmError,
     LimitExceeded,
+    LimitKind,
     NotFoundError,
     OwnTablesUnavailable,
     StorageFull,
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger(__name__)
-_LIMITS = {"time": 400, "size": 413, "rate": 429, "quota": 403}
+_LIMITS = {LimitKind.TIME: 400, LimitKind.SIZE: 413, LimitKind.RATE: 429, LimitKind.QUOTA: 403}
 #: Seconds after which a request that met a transient error may be sent again.
 _RETRY_SECONDS = 10
 
@@ -102,7 +103,7 @@ def status_of(err: DesdmError) -> int:
     if isinstance(err, AccessDenied):
         return 403 if err.known else 401
     if isinstance(err, LimitExceeded):
-        return _LIMITS.get(err.kind, 400)
+        return _LIMITS[err.kind]
     if isinstance(err, NotFoundError):
         return 404
     if isinstance(err, ConflictError):

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 from typing_extensions import override
 
-from desdm.errors import LimitExceeded, UsageError
+from desdm.errors import LimitExceeded, LimitKind, UsageError
 from desdm.services.parameters import ParameterSet, Values
 
 __all__ = ["RequestParams", "is_form", "parse_parameters", "read_body"]
@@ -188,7 +188,7 @@ async def _parse_multipart(request: Request, most: int) -> FormData:
         if parser.exceeded:
             raise LimitExceeded(
                 f"the parameters have more than {most / 1e6:g} MB; send a table as a file of the form (with a file name)",
-                "size",
+                LimitKind.SIZE,
             ) from err
         raise
 
@@ -226,5 +226,5 @@ def _too_large(max_bytes: int) -> LimitExceeded:
     """Return the error for a body that is larger than the role's limit."""
     return LimitExceeded(
         f"the request is larger than {max_bytes // 1_000_000} MB; send less, or log in for a larger limit",
-        "size",
+        LimitKind.SIZE,
     )

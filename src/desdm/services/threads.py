@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from desdm.errors import LimitExceeded
+from desdm.errors import LimitExceeded, LimitKind
 
 __all__ = ["CALLER", "PAGE", "Threads"]
 
@@ -70,7 +70,9 @@ class Threads:
         """Wait until another task of the same caller releases its thread."""
         if len(share.waiting) >= self._queued:
             raise LimitExceeded(
-                f"{self._queued} requests from you wait already; send fewer at once", "rate", retry_after=5
+                f"{self._queued} requests from you wait already; send fewer at once",
+                LimitKind.RATE,
+                retry_after=5,
             )
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         share.waiting.append(turn)

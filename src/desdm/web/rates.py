@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from desdm.errors import LimitExceeded
+from desdm.errors import LimitExceeded, LimitKind
 
 __all__ = ["Rates"]
 
@@ -86,5 +86,7 @@ class Rates:
         if not accepted:
             wait = max(1, math.ceil((required - level) / rate))
             raise LimitExceeded(
-                f"more than {rate:g} requests a second over a time; try again in {wait} s", "rate", wait
+                f"more than {rate:g} requests a second over a time; try again in {wait} s",
+                LimitKind.RATE,
+                wait,
             )

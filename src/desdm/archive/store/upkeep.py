@@ -24,6 +24,7 @@ from desdm.schema import (
     pfw_wrapper,
     proctag,
 )
+from desdm.schema.states import AttemptState
 
 __all__ = [
     "add_tags",
@@ -207,7 +208,7 @@ def in_use(conn: Connection, ids: Sequence[int]) -> dict[int, str]:
     if not ids:
         return {}
     parameters = {"among": packed(conn, ids)}
-    under_way = pfw_attempt.c.state.in_(("planned", "running"))
+    under_way = pfw_attempt.c.state.in_([AttemptState.PLANNED, AttemptState.RUNNING])
     a = pfw_attempt.c
     name = [a.unitname, a.reqnum, a.attnum, a.state, a.submitter_host, a.submitter_pid, a.submitter_start]
     outputs = (
@@ -227,7 +228,7 @@ def in_use(conn: Connection, ids: Sequence[int]) -> dict[int, str]:
     runs: dict[int, str] = {}
     for statement in (outputs, uses):
         for row in conn.execute(statement, parameters):
-            if row[4] == "planned" or process_exists(*row[5:8]):
+            if row[4] == AttemptState.PLANNED or process_exists(*row[5:8]):
                 runs.setdefault(row[0], f"{row[1]}_r{row[2]}p{row[3]:02d}")
     return runs
 

@@ -20,7 +20,7 @@ from desdm.codes.detection.sextractor import catalogue_header, objects
 from desdm.errors import FileTypeError, ProgramFailed
 from desdm.framework.wrapper import Task
 from desdm.survey.airmass import airmass_of
-from desdm.survey.assessment import Assessment, Controls, Measurements
+from desdm.survey.assessment import Accepted, Assessment, Controls, Measurements
 from desdm.survey.assessment import assess as judge
 from desdm.survey.bands import CountUnit, nominal_zero, unit_complaint
 from desdm.survey.detectors import outages_of
@@ -294,7 +294,7 @@ def _record(task: Task, document: Mapping[str, Any], assessment: Assessment) -> 
         if document.get(name) is not None:
             task.metric(name, float(document[name]), unit, str(document["band"]), text)
     name = f"{document['exposurename']} {document['band']}"
-    if assessment.accepted.value != "True":
+    if assessment.accepted is not Accepted.TRUE:
         task.finding(
             2, f"{name}: verdict {assessment.accepted.value}, {assessment.reason}: {assessment.words}"
         )

@@ -181,7 +181,10 @@ def attempts_with_fingerprint(conn: Connection, fingerprint: str) -> list[Attemp
     """The attempts at the same work (pipeline, settings, inputs): the done ones, then the flagged, each the last first."""
     query = (
         select(*_ATTEMPT)
-        .where(pfw_attempt.c.fingerprint == fingerprint, pfw_attempt.c.data_state.in_(["NEW", "ACTIVE"]))
+        .where(
+            pfw_attempt.c.fingerprint == fingerprint,
+            pfw_attempt.c.data_state.in_([DataState.NEW, DataState.ACTIVE]),
+        )
         .order_by(order_of_columns(pfw_attempt), pfw_attempt.c.id.desc())
     )
     return [_attempt(row._mapping) for row in conn.execute(query)]

@@ -29,7 +29,7 @@ from desdm.schema import (
 )
 from desdm.schema.currentstate import state_now
 from desdm.schema.runname import RunName
-from desdm.schema.states import AttemptState, CopyState, DataState, RunClass
+from desdm.schema.states import AttemptState, CopyState, DataState, JobState, RunClass, WrapperState
 from desdm.wcl import Tree
 
 __all__ = [
@@ -259,8 +259,8 @@ def _state_now(row: Row[*tuple[Any, ...]]) -> str:
 def _job_counts(conn: Connection, ids: Sequence[int] | None) -> dict[int, tuple[int, int]]:
     """Return done and failed jobs by attempt."""
     j = pfw_job.c
-    done = func.sum(case((j.state == "done", 1), else_=0))
-    failed = func.sum(case((j.state.in_(["failed", "lost"]), 1), else_=0))
+    done = func.sum(case((j.state == JobState.DONE, 1), else_=0))
+    failed = func.sum(case((j.state.in_([JobState.FAILED, JobState.LOST]), 1), else_=0))
     query = select(j.pfw_attempt_id, done, failed).group_by(j.pfw_attempt_id)
     if ids is not None:
         query = query.where(j.pfw_attempt_id.in_(ids))
@@ -270,7 +270,9 @@ def _job_counts(conn: Connection, ids: Sequence[int] | None) -> dict[int, tuple[
 def _wrapper_counts(conn: Connection, ids: Sequence[int] | None) -> dict[int, int]:
     """Return the number of completed wrappers by attempt."""
     w = pfw_wrapper.c
-    query = select(w.pfw_attempt_id, func.count()).where(w.state.in_(["done", "reused"]))
+    query = select(w.pfw_attempt_id, func.count()).where(
+        w.state.in_([WrapperState.DONE, WrapperState.REUSED])
+    )
     if ids is not None:
         query = query.where(w.pfw_attempt_id.in_(ids))
     return {row[0]: row[1] for row in conn.execute(query.group_by(w.pfw_attempt_id))}
@@ -285,8 +287,8 @@ def blocks(conn: Connection, attempt_id: int) -> list[BlockRow]:
             b.name,
             b.modulelist,
             b.numexpjobs,
-            func.sum(case((j.state == "done", 1), else_=0)),
-            func.sum(case((j.state.in_(["failed", "lost"]), 1), else_=0)),
+            func.sum(case((j.state == JobState.DONE, 1), else_=0)),
+            func.sum(case((j.state.in_([JobState.FAILED, JobState.LOST]), 1), else_=0)),
             func.sum(j.expect_num_wrap),
             func.min(task.c.start_time),
             func.max(task.c.end_time),

@@ -23,7 +23,7 @@ from desdm.framework.watch import store as watch
 from desdm.operations.current import CurrentStanding, current_standing
 from desdm.operations.report import store
 from desdm.schema.database import Database
-from desdm.schema.states import JobState
+from desdm.schema.states import JobState, WrapperState
 from desdm.survey.bands import band_order
 
 __all__ = ["Exposure", "JobFacts", "MessageGroup", "Metric", "RunFacts", "WrapperFacts", "gather", "keys_of"]
@@ -33,7 +33,7 @@ _LEVELS = {1: "error", 2: "warning", 3: "info"}
 _PARTICULAR = re.compile(r"\S*\w\.(?:fits?|fz|psf|txt|cat|log)\b|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 #: Metrics that an image is listed with.
 _IMAGE_METRICS = ("fwhm", "nobjects", "nmatch", "dra_rms", "ddec_rms")
-_BAD = (JobState.FAILED.value, JobState.LOST.value)
+_BAD = (JobState.FAILED, JobState.LOST)
 
 
 def keys_of(wrapkeys: str) -> dict[str, str]:
@@ -48,7 +48,7 @@ class JobFacts:
     number: int
     block: str
     keys: str
-    state: str
+    state: JobState
     tries: int
     start: datetime | None
     end: datetime | None
@@ -69,7 +69,7 @@ class WrapperFacts:
     job: int
     module: str
     keys: str
-    state: str
+    state: WrapperState
     log: str | None
     start: datetime | None
     end: datetime | None
@@ -266,7 +266,7 @@ def _jobs(conn: Connection, number: int) -> list[JobFacts]:
             j["jobnum"],
             blocks[j["jobnum"]],
             j["jobkeys"],
-            j["state"],
+            JobState(j["state"]),
             j["tries"],
             j["start_time"],
             j["end_time"],
@@ -287,7 +287,7 @@ def _wrappers(conn: Connection, number: int) -> list[WrapperFacts]:
             of[w["wrapnum"]],
             w["modname"],
             w["wrapkeys"],
-            w["state"],
+            WrapperState(w["state"]),
             w["log"],
             w["start_time"],
             w["end_time"],

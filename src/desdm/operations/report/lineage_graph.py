@@ -11,6 +11,7 @@ from desdm.operations.report.gather import RunFacts
 from desdm.operations.report.layers import Box, arrange, depths
 from desdm.operations.report.store import Flow, OutputFiles
 from desdm.operations.report.timeline import colours_of
+from desdm.schema.states import WrapperState
 
 __all__ = ["lineage_graph", "size_text"]
 
@@ -93,7 +94,7 @@ def _cards(facts: RunFacts, outputs: Sequence[OutputFiles], flows: Sequence[Flow
         files_by_module[output.module].append(output)
     runs: dict[str, int] = defaultdict(int)
     for w in facts.wrappers:
-        runs[w.module] += w.state in ("done", "reused")
+        runs[w.module] += w.state in (WrapperState.DONE, WrapperState.REUSED)
     colours = colours_of(facts)
     for module in colours:
         if not files_by_module[module] and not any(f.module == module for f in flows):

@@ -14,7 +14,7 @@ from desdm.operations.report.gather import JobFacts, Metric, RunFacts
 from desdm.operations.report.svg import number_text
 from desdm.operations.report.timeline import colours_of
 from desdm.pipelines import PIPELINES
-from desdm.schema.states import AttemptState
+from desdm.schema.states import AttemptState, WrapperState
 
 __all__ = [
     "Failure",
@@ -86,7 +86,7 @@ def modules(facts: RunFacts) -> list[ModuleRow]:
     states: dict[str, Counter[str]] = defaultdict(Counter)
     for w in facts.wrappers:
         states[w.module][w.state] += 1
-        if w.seconds is not None and w.state != "reused":
+        if w.seconds is not None and w.state is not WrapperState.REUSED:
             times[w.module].append(w.seconds)
     return [
         ModuleRow(

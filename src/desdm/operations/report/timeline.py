@@ -8,6 +8,7 @@ from html import escape
 
 from desdm.operations.report.gather import JobFacts, RunFacts, WrapperFacts
 from desdm.operations.report.svg import nice_ticks
+from desdm.schema.states import WrapperState
 
 __all__ = ["MODULE_COLOURS", "colours_of", "duration", "timeline"]
 
@@ -129,7 +130,7 @@ def _job(
         if w.start is None:
             continue
         a, b = scale(w.start), scale(w.end or last)
-        style = "wbad" if w.state == "failed" else f"m{colours[w.module]}"
+        style = "wbad" if w.state is WrapperState.FAILED else f"m{colours[w.module]}"
         words = f"{w.module} {w.keys}: {w.state}, {duration(w.seconds)}"
         parts.append(
             f'<rect class="wrap {style}" x="{a:.1f}" y="{top + 1:.1f}" width="{max(1.0, b - a):.1f}" '

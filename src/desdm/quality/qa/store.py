@@ -13,6 +13,7 @@ from desdm.archive.store import BLESSED, among, ccds_tried, in_scope, order_of_c
 from desdm.schema import DataState, desfile, pfw_attempt, pfw_omitted_input, pfw_request, zeropoint
 from desdm.schema.database import new_ids
 from desdm.schema.evaluation import EvaluationRow
+from desdm.schema.states import AttemptState
 
 __all__ = [
     "LIFTED",
@@ -78,7 +79,7 @@ def counting(
     by_program = table.c.program.not_in((PERSON, LIFTED))
     good = and_(
         in_scope(where),
-        pfw_attempt.c.state.in_(("done", "flagged")),
+        pfw_attempt.c.state.in_([AttemptState.DONE, AttemptState.FLAGGED]),
         pfw_attempt.c.data_state != DataState.JUNK.value,
         # Deleting the files of a JUNK run does not make its verdict count again.
         func.coalesce(pfw_attempt.c.pruned_from, "") != DataState.JUNK.value,

@@ -20,6 +20,7 @@ from desdm.errors import (
     DatabaseUnavailable,
     DesdmError,
     LimitExceeded,
+    LimitKind,
     NotFoundError,
     OwnTablesUnavailable,
 )
@@ -269,7 +270,9 @@ class DuckEngine:
             return running.fault()
         message = str(err)
         if isinstance(err, duckdb.OutOfMemoryException) or "Out of Memory" in message:
-            return LimitExceeded("the query needs more memory than there is; ask for less at once", "size")
+            return LimitExceeded(
+                "the query needs more memory than there is; ask for less at once", LimitKind.SIZE
+            )
         if (
             isinstance(err, duckdb.IOException | duckdb.ConnectionException | OSError)
             or "IO Error" in message

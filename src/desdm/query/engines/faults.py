@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from desdm.errors import DesdmError, LimitExceeded, QueryError
+from desdm.errors import DesdmError, LimitExceeded, LimitKind, QueryError
 from desdm.timestamps import FORM
 
 __all__ = ["ended", "public_error"]
@@ -62,5 +62,7 @@ def public_error(message: str) -> QueryError:
 def ended(seconds: float | None, late: bool) -> DesdmError:
     """The error of a query that was ended: by its deadline, or by the caller."""
     if late:
-        return LimitExceeded(f"the query took longer than {seconds:g} s and was ended; ask for less", "time")
-    return LimitExceeded("the query was ended on request", "time")
+        return LimitExceeded(
+            f"the query took longer than {seconds:g} s and was ended; ask for less", LimitKind.TIME
+        )
+    return LimitExceeded("the query was ended on request", LimitKind.TIME)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from desdm.errors import FatalError
+from desdm.query.names import distinct_names
 from desdm.release.model import ReleaseColumn
 
 __all__ = ["TEXT", "Rows", "arrow_type", "is_array", "size_of"]
@@ -117,17 +118,11 @@ class Rows:
 
 def _distinct(columns: Sequence[ReleaseColumn]) -> tuple[ReleaseColumn, ...]:
     """Return the columns with names that differ by more than case."""
-    taken = {column.name.lower() for column in columns}
-    used_names: set[str] = set()
-    unique = []
-    for column in columns:
-        name, n = column.name, 1
-        while name.lower() in used_names or (n > 1 and name.lower() in taken):
-            n += 1
-            name = f"{column.name}_{n}"
-        used_names.add(name.lower())
-        unique.append(column if n == 1 else replace(column, name=name))
-    return tuple(unique)
+    names = distinct_names([column.name for column in columns])
+    return tuple(
+        column if column.name == name else replace(column, name=name)
+        for column, name in zip(columns, names, strict=True)
+    )
 
 
 def _cast(array: pa.Array, wanted: pa.DataType, name: str) -> pa.Array:

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from desdm.accounts.model import Caller
-from desdm.errors import LimitExceeded, UsageError
+from desdm.errors import LimitExceeded, LimitKind, UsageError
 from desdm.query.formats.votable import small_table
 from desdm.services.access import access_of
 from desdm.services.context import Services, caller_of
@@ -58,7 +58,7 @@ def _document(services: Services, caller: Caller, values: Values, base: str) -> 
         raise UsageError(f"RESPONSEFORMAT={form[:60]}: links are a VOTable ({DATALINK})")
     dids = list(dict.fromkeys(did.strip() for did in values.texts("ID") if did.strip()))
     if len(dids) > _MOST:
-        raise LimitExceeded(f"{len(dids)} identifiers; {_MOST} at most in one request", "size")
+        raise LimitExceeded(f"{len(dids)} identifiers; {_MOST} at most in one request", LimitKind.SIZE)
     access = access_of(services, caller)
     access.require_read()
     rows = [row for did in dids for row in links_of(access, did, base)]

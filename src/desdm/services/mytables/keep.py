@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from desdm.accounts.model import Action, Caller
-from desdm.errors import AccessDenied, ConflictError, LimitExceeded, NotFoundError, UsageError
+from desdm.errors import AccessDenied, ConflictError, LimitExceeded, LimitKind, NotFoundError, UsageError
 from desdm.query.adql.parse.reader import STRUCTURAL
 from desdm.release.model import ReleaseColumn
 from desdm.services.context import Services
@@ -168,6 +168,6 @@ def _within_quota(rows: Iterator[pa.RecordBatch], free: int) -> Iterator[pa.Reco
         if size > free:
             raise LimitExceeded(
                 f"the table is larger than the {max(0, free) // 1_000_000} MB that are free for your tables; drop some",
-                "quota",
+                LimitKind.QUOTA,
             )
         yield batch

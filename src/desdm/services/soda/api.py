@@ -17,7 +17,7 @@ from desdm.services.limits import limits_of
 from desdm.services.parameters import Values
 from desdm.services.responses import run_blocking
 from desdm.services.soda import colour
-from desdm.services.soda.batch import Item, cut_items
+from desdm.services.soda.batch import CutStatus, Item, cut_items
 from desdm.services.soda.bundle import MIME, Form, bundle
 from desdm.services.soda.endpoints import PLACED, ROW
 from desdm.services.soda.files import ImageCache
@@ -60,7 +60,7 @@ class Batches:
         result = next(cut_items(self.images, [item]))
         if result.members:
             return file_response(result.members[0])
-        status = {"outside": 404}.get(result.status, 400)
+        status = 404 if result.status is CutStatus.OUTSIDE else 400
         return JSONResponse(
             {"status": result.status, "error": result.reason, "region": item.stencil.text}, status
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from desdm.services.soda.cutout import Cut, Outside, fits_parts, place, read
 from desdm.services.soda.files import ImageCache, ReleaseImage
 from desdm.services.soda.stencil import Around, Stencil
 
-__all__ = ["Item", "ItemResult", "Member", "cut_items", "safe"]
+__all__ = ["CutStatus", "Item", "ItemResult", "Member", "cut_items", "safe"]
 
 _STRIP = 256  # rows of the image that are processed together: the height of a compressed block
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.+-]+")
@@ -70,6 +71,15 @@ class Member:
         return b"".join(self.parts)
 
 
+class CutStatus(StrEnum):
+    """How the cutting of one item went."""
+
+    OK = "ok"
+    TRIMMED = "trimmed"
+    OUTSIDE = "outside"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class ItemResult:
     """Result of cutting an item.
@@ -77,7 +87,7 @@ class ItemResult:
     Attributes
     ----------
     status
-        ``ok``, ``trimmed`` (the image ends within the region), ``outside`` or ``failed``.
+        Status; trimmed: the image ends within the region.
     reason
         Explanation of a status other than ``ok``.
     too_large
@@ -85,7 +95,7 @@ class ItemResult:
     """
 
     item: Item
-    status: str
+    status: CutStatus
     reason: str = ""
     members: tuple[Member, ...] = ()
     too_large: bool = False
@@ -118,7 +128,8 @@ def cut_items(
     groups: dict[tuple[str, ...], list[Item]] = {}
     for item in items:
         if not item.files:
-            yield ItemResult(item, "failed" if item.reason else "outside", item.reason or "outside footprint")
+            status = CutStatus.FAILED if item.reason else CutStatus.OUTSIDE
+            yield ItemResult(item, status, item.reason or "outside footprint")
             continue
         groups.setdefault(tuple(sorted(f"{f.release}/{f.path}" for f in item.files.values())), []).append(
             item
@@ -141,17 +152,17 @@ def _cut_tile(images: ImageCache, items: list[Item]) -> Iterator[ItemResult]:
         text = (
             "the image is damaged on this server and not served" if isinstance(err, CorruptFile) else str(err)
         )
-        yield from (ItemResult(item, "failed", text) for item in items)
+        yield from (ItemResult(item, CutStatus.FAILED, text) for item in items)
         return
     boxes: list[tuple[Item, Box, npt.NDArray[np.bool_] | None]] = []
     for item in items:
         try:
             position = place(first, item.stencil)
         except LimitExceeded as err:
-            yield ItemResult(item, "failed", str(err), too_large=True)
+            yield ItemResult(item, CutStatus.FAILED, str(err), too_large=True)
             continue
         if position is None:
-            yield ItemResult(item, "outside", "outside footprint")
+            yield ItemResult(item, CutStatus.OUTSIDE, "outside footprint")
         else:
             boxes.append((item, *position))
     boxes.sort(key=lambda p: (p[1].y0 // _STRIP, p[1].x0, p[0].number))
@@ -165,7 +176,7 @@ def _cut_tile(images: ImageCache, items: list[Item]) -> Iterator[ItemResult]:
         try:
             yield _cut_item(item, sources, box, inside, blocks)
         except CorruptFile:
-            yield ItemResult(item, "failed", "the image is damaged on this server and not served")
+            yield ItemResult(item, CutStatus.FAILED, "the image is damaged on this server and not served")
 
 
 def _planes_for(item: Item, image: ReleaseImage) -> tuple[str, ...]:
@@ -209,5 +220,8 @@ def _cut_item(
             ending = f"_{band}.fits" if band else ".fits"
             members.append(Member(item.name + ending, "application/fits", fits_parts(cut)))
     return ItemResult(
-        item, "ok" if whole else "trimmed", "" if whole else "the image ends here", tuple(members)
+        item,
+        CutStatus.OK if whole else CutStatus.TRIMMED,
+        "" if whole else "the image ends here",
+        tuple(members),
     )

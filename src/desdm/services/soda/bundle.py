@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO, Literal, cast
 
 from desdm import __version__
-from desdm.services.soda.batch import ItemResult, Member
+from desdm.services.soda.batch import CutStatus, ItemResult, Member
 
 __all__ = ["MIME", "Form", "bundle", "members"]
 
@@ -37,7 +37,7 @@ def bundle(form: Form, results: Iterable[ItemResult]) -> Iterator[bytes]:
 def members(results: Iterable[ItemResult]) -> Iterator[Member]:
     """Yield the files of all results, then ``results.csv`` and ``summary.json``."""
     rows: dict[int, tuple[str, ...]] = {}
-    counts: dict[str, int] = {"ok": 0, "trimmed": 0, "outside": 0, "failed": 0}
+    counts: dict[str, int] = {status.value: 0 for status in CutStatus}
     for result in results:
         item = result.item
         file = next(iter(item.files.values()), None)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desdm import __version__
-from desdm.errors import LimitExceeded
+from desdm.errors import LimitExceeded, LimitKind
 from desdm.pixels.boxes import Blocks, Box
 from desdm.release.model import ReleaseFile
 from desdm.services.soda.files import ReleaseImage
@@ -90,7 +90,7 @@ def place(
         raise LimitExceeded(
             f"{stencil.text[:80]}: {nx} x {ny} pixels are more than the {limit} of one cutout; ask for less, or take "
             f"the file {image.file.path} as a whole",
-            "size",
+            LimitKind.SIZE,
         )
     if isinstance(stencil, Around):
         return box, None

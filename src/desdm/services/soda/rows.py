@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import SupportsFloat
 
 from desdm.accounts.model import Caller
-from desdm.errors import LimitExceeded, UsageError
+from desdm.errors import LimitExceeded, LimitKind, UsageError
 from desdm.query.engines.model import Upload
 from desdm.services.context import Services
 from desdm.services.soda import colour
@@ -88,7 +88,7 @@ def items_of(
     count = rows.rows.num_rows
     if count > most:
         raise LimitExceeded(
-            f"{count} rows are more than {most}; send less, or as a job at /api/cutouts/async", "size"
+            f"{count} rows are more than {most}; send less, or as a job at /api/cutouts/async", LimitKind.SIZE
         )
     release = images.release(caller, defaults.release).name
     _size("xsize", defaults.xsize), _size("ysize", defaults.ysize)

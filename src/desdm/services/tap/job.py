@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
-from desdm.errors import LimitExceeded, UsageError
+from desdm.errors import LimitExceeded, LimitKind, UsageError
 from desdm.services.limits import limits_of
 from desdm.services.tap.execute import QueryRunner
 from desdm.services.tap.parameters import parse_query_params
@@ -62,6 +62,6 @@ def _write_result(path: Path, rows: Iterable[bytes], context: JobContext) -> Non
             if size > most:
                 raise LimitExceeded(
                     f"the answer is larger than {most // 1_000_000} MB; ask for fewer rows, or query synchronously",
-                    "size",
+                    LimitKind.SIZE,
                 )
             out.write(piece)

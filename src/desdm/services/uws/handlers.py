@@ -25,6 +25,7 @@ from desdm.errors import (
     ConflictError,
     FatalError,
     LimitExceeded,
+    LimitKind,
     NotFoundError,
     StorageFull,
     UsageError,
@@ -213,13 +214,13 @@ class _Jobs:
         if count >= limits.queued:
             raise LimitExceeded(
                 f"{count} jobs of yours wait or run already; start, end or delete some first",
-                "rate",
+                LimitKind.RATE,
                 retry_after=30,
             )
         if size + more > limits.job_bytes:
             raise LimitExceeded(
                 f"your jobs take {size / 1e6:.0f} of {limits.job_bytes / 1e6:.0f} MB; delete some of them first",
-                "quota",
+                LimitKind.QUOTA,
             )
 
     def _require_room(self) -> None:
@@ -479,7 +480,7 @@ def _parameters_size(parameters: Parameters, limits: Limits) -> int:
         raise LimitExceeded(
             f"the parameters have {size / 1e6:.1f} MB; {limits.parameter_bytes / 1e6:g} MB at most, "
             "upload a table instead",
-            "size",
+            LimitKind.SIZE,
         )
     return size
 

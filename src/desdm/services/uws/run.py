@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from desdm.accounts.model import Caller
-from desdm.errors import DesdmError, LimitExceeded, TransientError
+from desdm.errors import DesdmError, LimitExceeded, LimitKind, TransientError
 from desdm.query.engines.model import Cancel
 from desdm.schema.states import Phase
 from desdm.services.context import Services
@@ -263,7 +263,7 @@ class Runner:
             self.kind.run(context)
             phase, kind, message = Phase.COMPLETED, "", ""
         except LimitExceeded as err:
-            phase = Phase.ABORTED if err.kind == "time" else Phase.ERROR
+            phase = Phase.ABORTED if err.kind is LimitKind.TIME else Phase.ERROR
             message = str(err)
         except DesdmError as err:
             kind, message = ("transient" if isinstance(err, TransientError) else "fatal"), public_message(err)

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
 from desdm.accounts import denials, sessions
-from desdm.errors import AccessDenied, LimitExceeded
+from desdm.errors import AccessDenied, LimitExceeded, LimitKind
 from desdm.services.context import Services, caller_of
 from desdm.services.endpoint import routes_of
 from desdm.services.forms import parse_parameters
@@ -45,7 +45,7 @@ class LoginQueue:
 
     def __enter__(self) -> None:
         if self._count >= self._most:
-            raise LimitExceeded("many people log in now; try again in 5 s", "rate", retry_after=5)
+            raise LimitExceeded("many people log in now; try again in 5 s", LimitKind.RATE, retry_after=5)
         self._count += 1
 
     def __exit__(

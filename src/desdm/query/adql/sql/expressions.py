@@ -130,9 +130,7 @@ class Expressions:
     def _name(self, node: nodes.Name, scope: Scope) -> Fragment:
         """Write a column or an alias of the select list."""
         if len(node.parts) == 1 and not any(_same(node.parts[0], c.name) for c in scope.columns):
-            alias = scope.aliases.get(
-                node.parts[0].text if node.parts[0].quoted else node.parts[0].text.lower()
-            )
+            alias = scope.alias(node.parts[0])
             if alias is not None:
                 return alias
         column, owner = scope.find(node.parts)

@@ -42,6 +42,8 @@ class Column:
         As queries and as the engine name it.
     role
         ``ra``, ``dec`` or ``hpix`` of the position of its table ``table`` (a number within the query), or empty.
+    ambiguous
+        Whether its query writes another column, of another value, with the same name.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Column:
     meta: ReleaseColumn
     table: int = -1
     role: str = ""
+    ambiguous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +147,19 @@ def numbers(fragments: Iterator[Fragment] | tuple[Fragment, ...]) -> list[float]
 
 @dataclass(frozen=True, slots=True)
 class OutColumn:
-    """A column of a query's answer."""
+    """A column of a query's answer.
+
+    Attributes
+    ----------
+    ambiguous
+        Whether another column, of another value, is written with the same name: a query around cannot name it.
+    """
 
     name: str
     kind: str
     meta: ReleaseColumn | None
     fragment: Fragment | None = None
+    ambiguous: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from desdm.errors import QueryError
 from desdm.query.adql.parse import nodes
 from desdm.query.adql.sql.fragments import GEOMETRIES, NUMBERS, Fragment, OutColumn, Parameters, Written
 from desdm.query.adql.sql.output import intermediate_sql, output_sql
-from desdm.query.adql.sql.scope import Scope, Source, matches
+from desdm.query.adql.sql.scope import Scope, Source, ambiguous_item, matches
 from desdm.query.adql.sql.tables import From
 from desdm.query.catalogue import Catalogue
 from desdm.query.engines.model import Upload
 from desdm.query.engines.writing import SQL_TYPES, Dialect, quote
+from desdm.query.names import distinct_names
 
 __all__ = ["Queries"]
 
@@ -187,7 +188,7 @@ class Queries:
         if node.having is not None:
             having = f" HAVING {self.expressions.condition(node.having, scope)}"
         self._grouped(scope)
-        names = _distinct_names([n for n, _ in items])
+        names = distinct_names([n for n, _ in items])
         sqls = [intermediate_sql(f, self.dialect) for _, f in items]
         terms = [self._order_term(term, scope, sqls, node.distinct) for term in order]
         self._grouped(scope)
@@ -202,7 +203,11 @@ class Queries:
         distinct = "DISTINCT " if node.distinct else ""
         sql = f"SELECT {distinct}{', '.join(columns)}{source}{where}{group}{having}{self._tail(terms, offset, most)}"
         return Written(
-            sql, tuple(OutColumn(n, f.kind, f.meta, f) for n, (_, f) in zip(names, items, strict=True))
+            sql,
+            tuple(
+                OutColumn(n, f.kind, f.meta, f, n == written and scope.is_ambiguous(n))
+                for n, (written, f) in zip(names, items, strict=True)
+            ),
         )
 
     def _group(self, node: nodes.Select, scope: Scope, order: Sequence[nodes.Order]) -> None:
@@ -235,9 +240,14 @@ class Queries:
         if isinstance(value, nodes.Name) and len(value.parts) == 1:
             if any(matches(value.parts[0], c.name) for c in scope.columns):
                 return value
-            for item in node.items:
-                if isinstance(item, nodes.Item) and item.alias and matches(value.parts[0], item.alias.text):
-                    return item.value
+            named = [
+                item.value
+                for item in node.items
+                if isinstance(item, nodes.Item) and item.alias and matches(value.parts[0], item.alias.text)
+            ]
+            if len(named) > 1:
+                raise ambiguous_item(value.parts[0])
+            return named[0] if named else value
         return value
 
     def _grouped(self, scope: Scope) -> None:
@@ -249,7 +259,7 @@ class Queries:
     def _items(self, node: nodes.Select, scope: Scope) -> list[tuple[str, Fragment]]:
         """Return the columns of the select list by name."""
         items: list[tuple[str, Fragment]] = []
-        aliases: dict[str, Fragment] = {}
+        aliases: list[tuple[str, Fragment]] = []
         for number, item in enumerate(node.items, 1):
             if isinstance(item, nodes.Star):
                 columns = scope.source(item.qualifier).columns if item.qualifier else scope.columns
@@ -265,8 +275,8 @@ class Queries:
                 raise QueryError("a condition cannot stand in the select list", *item.value.at)
             items.append((_name_of(item, number), fragment))
             if item.alias is not None:
-                aliases[item.alias.text if item.alias.quoted else item.alias.text.lower()] = fragment
-        scope.aliases = aliases
+                aliases.append((item.alias.text, fragment))
+        scope.aliases, scope.items = aliases, items
         return items
 
     def _order_term(
@@ -282,8 +292,7 @@ class Queries:
             return f"{items[int(value.text) - 1]}{way}"
         alias = None
         if isinstance(value, nodes.Name) and len(value.parts) == 1:
-            ident = value.parts[0]
-            alias = scope.aliases.get(ident.text if ident.quoted else ident.text.lower())
+            alias = scope.alias(value.parts[0])
         fragment = alias or self.expressions.value(value, scope)
         if fragment.kind in (*GEOMETRIES, "array"):
             raise QueryError("rows cannot be ordered by geometry", *value.at)
@@ -305,19 +314,6 @@ def _name_of(item: nodes.Item, number: int) -> str:
             return item.value.name.lower()
         case _:
             return f"col{number}"
-
-
-def _distinct_names(names: Sequence[str]) -> list[str]:
-    """Names with a number after those that come again."""
-    previous: set[str] = set()
-    unique = []
-    for name in names:
-        new, number = name, 2
-        while new.lower() in previous:
-            new, number = f"{name}_{number}", number + 1
-        previous.add(new.lower())
-        unique.append(new)
-    return unique
 
 
 def _aggregates(node: nodes.Expression) -> bool:

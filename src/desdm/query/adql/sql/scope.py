@@ -12,12 +12,19 @@ from desdm.query.adql.parse.otherdialects import value_advice
 from desdm.query.adql.parse.tokens import Place
 from desdm.query.adql.sql.fragments import Column, Fragment
 
-__all__ = ["Scope", "Source", "matches"]
+__all__ = ["Scope", "Source", "ambiguous_item", "matches"]
 
 
 def matches(ident: Ident, name: str) -> bool:
     """Whether an identifier names it: a delimited one with its case, another whatever the case."""
     return ident.text == name if ident.quoted else ident.text.lower() == name.lower()
+
+
+def ambiguous_item(ident: Ident) -> QueryError:
+    """Return the error for a name that several items of a select list have."""
+    return QueryError(
+        f"{ident.text[:100]} names several items of the select list; give each an alias of its own", *ident.at
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,8 @@ class Scope:
         Their columns without qualifier, those of USING and NATURAL once.
     aliases
         Aliases of its select list, for GROUP BY, HAVING and ORDER BY.
+    items
+        Items of its select list, each with its alias or the name of its column.
     groups
         SQL of what it groups by; None: it does not group.
     loose
@@ -64,10 +73,28 @@ class Scope:
     parent: Scope | None
     sources: list[Source] = field(default_factory=list)
     columns: list[Column] = field(default_factory=list)
-    aliases: dict[str, Fragment] = field(default_factory=dict)
+    aliases: list[tuple[str, Fragment]] = field(default_factory=list)
+    items: list[tuple[str, Fragment]] = field(default_factory=list)
     groups: frozenset[str] | None = None
     loose: list[tuple[str, Place]] = field(default_factory=list)
     within: bool = False
+
+    def alias(self, ident: Ident) -> Fragment | None:
+        """Return the item of the select list that an alias names; None if none has it.
+
+        Raises
+        ------
+        QueryError
+            Several items of different values have the name.
+        """
+        fragment = next((f for alias, f in self.aliases if matches(ident, alias)), None)
+        if fragment is not None and len({f.sql for name, f in self.items if matches(ident, name)}) > 1:
+            raise ambiguous_item(ident)
+        return fragment
+
+    def is_ambiguous(self, name: str) -> bool:
+        """Whether several items of the select list, of different values, have a name, whatever its case."""
+        return len({f.sql for other, f in self.items if other.lower() == name.lower()}) > 1
 
     def find(self, parts: Sequence[Ident]) -> tuple[Column, Scope]:
         """The column that a name means, here or in the queries around."""
@@ -79,6 +106,8 @@ class Scope:
                     f"{dotted(parts)} could mean several columns; write table.column", *parts[0].at
                 )
             if candidates:
+                if candidates[0].ambiguous:
+                    raise ambiguous_item(parts[-1])
                 return candidates[0], scope
             scope = scope.parent
         raise self._unknown(parts)

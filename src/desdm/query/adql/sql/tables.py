@@ -220,7 +220,15 @@ class From:
             if role == "hpix":
                 self._expressions.cells[table] = sql
             columns.append(
-                Column(out.name, sql, out.kind, out.meta or ReleaseColumn(out.name, out.kind), table, role)
+                Column(
+                    out.name,
+                    sql,
+                    out.kind,
+                    out.meta or ReleaseColumn(out.name, out.kind),
+                    table,
+                    role,
+                    out.ambiguous,
+                )
             )
         return columns
 
