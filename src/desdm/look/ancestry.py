@@ -83,7 +83,7 @@ def _were(files: Sequence[FileRecord]) -> str:
 
 
 def _tree(history: Lineage, way: Direction) -> list[str]:
-    """Return a history as the lines of a tree, each file with what stands below it once."""
+    """Return a history as the lines of a tree; each file stands in it once, where the way from the top meets it first."""
     files = {file.id: file for file in history.files}
     tasks = {task.id: task for task in history.tasks}
     makers = {edge.origin: tasks[edge.to] for edge in history.edges if edge.kind == "was_generated_by"}
@@ -96,18 +96,15 @@ def _tree(history: Lineage, way: Direction) -> list[str]:
     done: set[int] = set()
 
     def add(number: int, indent: str) -> None:
-        if len(lines) >= _MOST_LINES:
-            return
-        again = number in done and bool(following.get(number))
-        lines.append(f"{indent}{_label(files[number], makers.get(number))}{' (above)' if again else ''}")
-        if number in done:
-            return
+        """Add the line of a file that is new, and those below it."""
         done.add(number)
+        lines.append(indent + _label(files[number], makers.get(number)))
         for each in following.get(number, ()):
-            add(each, indent + "  ")
+            if each not in done and len(lines) < _MOST_LINES:
+                add(each, indent + "  ")
 
     add(history.files[0].id, "")
-    if len(lines) >= _MOST_LINES:
+    if len(done) < len(files):
         lines.append(f"  … {len(files) - len(done)} more files")
     return lines
 

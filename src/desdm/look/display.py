@@ -12,7 +12,6 @@ from importlib.resources import files
 from pathlib import Path
 
 from desdm.errors import UsageError, storage_error
-from desdm.quality.qa.quicklook import quicklook
 from desdm.survey.bands import BANDS
 
 __all__ = ["Drawing", "Panel", "Picture", "draw_panels", "picture_of"]
@@ -105,6 +104,8 @@ def picture_of(path: Path, *, mask: bool = True, size: int = 1000) -> Picture:
     FileTypeError
         The file holds no image.
     """
+    from desdm.quality.qa.quicklook import quicklook
+
     with tempfile.TemporaryDirectory(prefix="desdm-look-") as folder:
         drawn = quicklook(path, Path(folder) / "picture.png", mask=mask, size=size)
         return Picture(drawn.title, drawn.width, drawn.height, drawn.bits, drawn.path.read_bytes())

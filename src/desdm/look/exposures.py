@@ -24,6 +24,7 @@ from desdm.look.installation import file_record, listed, verified_path
 from desdm.look.numbers import named, names_of, outlines
 from desdm.look.runs import Run, read_run
 from desdm.look.tables import read_table
+from desdm.operations.report.exposures import PSF_TITLE, ZEROS_TITLE
 from desdm.operations.report.gather import Metric
 from desdm.quality.qa.exclusions import Exclusion, exclusions
 from desdm.quality.qa.verdict import standings, verdicts
@@ -200,13 +201,13 @@ class Exposure:
 
     def photometry(self) -> Drawing:
         """Draw the offsets of magnitudes from reference stars, and the zero points of the CCDs."""
-        zeros = [figure for figure in self.run.verdict_figures() if figure.title.startswith("Zero points")]
+        zeros = [figure for figure in self.run.verdict_figures() if figure.title == ZEROS_TITLE]
         figures = [*self.run.residual_figures()[2:], *zeros]
         return self.run.draw(f"{self.name}  {self.band}: photometry", figures, "residuals of magnitudes")
 
     def psf(self) -> Drawing:
         """Draw the width and the ellipticity of the PSF over the field; `NotFoundError` if the run has none."""
-        figures = [figure for figure in self.run.verdict_figures() if figure.title.startswith("PSF")]
+        figures = [figure for figure in self.run.verdict_figures() if figure.title == PSF_TITLE]
         return self.run.draw(f"{self.name}  {self.band}: PSF", figures, "PSF of CCDs")
 
     def picture(self, *, size: int = 1100) -> Picture:
@@ -243,7 +244,7 @@ class Exposure:
         """Return the exposure in a few lines."""
         lines = [
             f"{self.name}  {self.band}  night {self.nite}  {self.title}",
-            f"verdict {self.verdict.value}{': ' + self.reason if self.reason else ''}",
+            f"{self.verdict.name.lower()}: {self.reason}",
             f"run {self._standing or 'none stands'} of {len(self.runs)}; CCDs {listed(self.ccds, 70)}",
         ]
         lines += [one.text for one in self.exclusions]
@@ -280,7 +281,7 @@ def read_exposure(facility: Facility, expnum: int | str) -> Exposure:
             frame.exptime,
             frame.airmass,
             verdict,
-            reason,
+            reason.strip(),
             t_eff,
             tuple(exclusions(conn, [number])),
             _problems(conn, number, runs, own),
@@ -294,12 +295,12 @@ def read_exposure(facility: Facility, expnum: int | str) -> Exposure:
 def _number(conn: Connection, expnum: int | str) -> int:
     """Return the number of an exposure that the archive knows."""
     digits = str(expnum).strip().upper().removeprefix("D")
-    known = store.exposure_numbers(conn)
-    number = int(digits) if digits.isdecimal() else None
-    if number is not None and number in known:
+    number = int(digits) if digits.isdecimal() and len(digits) < 10 else None
+    if number is not None and store.frames_of(conn, number):
         return number
+    known = store.exposure_numbers(conn)
     near = known if number is None else sorted(known, key=lambda one: abs(one - number))
-    hint = f"of {len(known)} in the archive the nearest are" if number is not None else "some of the archive are"
+    hint = f"of {len(known)} in the archive the nearest are" if number is not None else "there are, for instance,"
     raise NotFoundError(f"no exposure {expnum} in the archive; {hint} {listed(sorted(near[:8]))}")
 
 

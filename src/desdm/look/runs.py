@@ -95,7 +95,9 @@ class Run:
         """All numbers as a table: module, what they are of, band, name, value, unit."""
         rows = [(m.module, m.label, m.band, m.name, m.value, m.unit) for m in self.metrics]
         columns = list(zip(*rows, strict=True)) if rows else [[]] * 6
-        return Table(columns, names=("module", "of", "band", "name", "value", "unit"))
+        table = Table(columns, names=("module", "of", "band", "name", "value", "unit"))
+        table["value"].format = ".6g"
+        return table
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -18,7 +18,10 @@ from desdm.operations.report.skyplot import sky_field, sky_plot
 from desdm.operations.report.svg import Plot, number_text
 from desdm.schema.states import Verdict
 
-__all__ = ["AssessedExposure", "CcdRow", "Factor", "assessed_exposures"]
+__all__ = ["PSF_TITLE", "ZEROS_TITLE", "AssessedExposure", "CcdRow", "Factor", "assessed_exposures"]
+
+#: Titles of the figures of the PSF and of the zero points.
+PSF_TITLE, ZEROS_TITLE = "PSF over the field", "Zero points of the CCDs"
 
 
 class Factor(NamedTuple):
@@ -289,7 +292,7 @@ def _psf(ccds: Sequence[_Ccd], band: str) -> Figure | None:
     field = sky_field([c.corners for c, *_ in measured])
     if field is None:
         return None
-    plot = sky_plot("PSF over the field", field)
+    plot = sky_plot(PSF_TITLE, field)
     widths = np.array([fwhm for _, fwhm, _, _ in measured])
     sizes = np.hypot([e1 for *_, e1, _ in measured], [e2 for *_, e2 in measured])
     # The longest whisker spans a third of a CCD; rings differ as the widths do, five times exaggerated.
@@ -316,7 +319,7 @@ def _psf(ccds: Sequence[_Ccd], band: str) -> Figure | None:
         f"(differences drawn 5 times larger); bar: ellipticity along the long axis, at most "
         f"{number_text(round(float(sizes.max()), 3))}"
     )
-    return Figure("PSF over the field", text, plot.render())
+    return Figure(PSF_TITLE, text, plot.render())
 
 
 def _unit(start: tuple[float, float], end: tuple[float, float]) -> tuple[float, float]:
@@ -373,4 +376,4 @@ def _zeros(ccds: Sequence[_Ccd], band: str) -> Figure | None:
     ]
     scatter = number_text(round(float(np.std(off)), 1))
     text = f"median {middle:.4f} mag; the CCDs scatter by {scatter} mmag; bars are their errors"
-    return Figure("Zero points of the CCDs", text, plot.render(xticks=ticks))
+    return Figure(ZEROS_TITLE, text, plot.render(xticks=ticks))
