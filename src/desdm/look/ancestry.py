@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from typing_extensions import override
+
 from desdm.archive.model import FileRecord
 from desdm.archive.provenance import Direction, Lineage, Task, lineage
 from desdm.facility import Facility
@@ -45,9 +47,12 @@ class Ancestry:
     @property
     def programs(self) -> tuple[str, ...]:
         """Programs that had a part in making it, with their versions."""
-        names = {f"{program.name} {program.version}".strip() for task in self.up.tasks for program in task.execs}
+        names = {
+            f"{program.name} {program.version}".strip() for task in self.up.tasks for program in task.execs
+        }
         return tuple(sorted(names))
 
+    @override
     def __str__(self) -> str:
         """Return both trees."""
         return "\n".join(

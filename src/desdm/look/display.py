@@ -135,9 +135,7 @@ def draw_panels(title: str, panels: Sequence[Panel], *, columns: int = _COLUMNS)
             left = _GAP + place * (wide + _GAP)
             parts.append(f'<text class="title" x="{left}" y="{top + 18:g}">{escape(panels[i].title)}</text>')
             for k, line in enumerate(heads[i]):
-                parts.append(
-                    f'<text class="tick" x="{left}" y="{top + 34 + 15 * k:g}">{escape(line)}</text>'
-                )
+                parts.append(f'<text class="tick" x="{left}" y="{top + 34 + 15 * k:g}">{escape(line)}</text>')
             parts.append(_placed(panels[i].svg, left, top + head, boxes[i]))
             parts.append(_legend(panels[i].bands, left + boxes[i][0], top + 18))
         top += head + max(boxes[i][1] for i in row) + _GAP
@@ -204,7 +202,9 @@ def _style() -> str:
     """
     sheet = (files("desdm.operations.report") / "templates" / "style.css").read_text("utf-8")
     colours = dict(re.findall(r"--(\w+): (#\w+);", sheet.partition("}")[0]))
-    values = {name: colours[name] for name in ("card", "ink", "soft", "faint", "line", "field", "accent", "bad")}
+    values = {
+        name: colours[name] for name in ("card", "ink", "soft", "faint", "line", "field", "accent", "bad")
+    }
     rules = [
         (".paper", "fill:{card}"),
         ("text", "font-family:system-ui,'DejaVu Sans',Arial,sans-serif"),

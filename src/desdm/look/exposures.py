@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 from sqlalchemy import Connection
+from typing_extensions import override
 
 from desdm.archive import catalog
 from desdm.archive.catalogfile import CatalogFile
@@ -17,7 +19,7 @@ from desdm.errors import NotFoundError
 from desdm.facility import Facility
 from desdm.framework.watch import store as watch
 from desdm.look import store
-from desdm.look.display import Drawing, Picture, picture_of
+from desdm.look.display import Drawing, Panel, Picture, draw_panels, picture_of
 from desdm.look.focalplane import draw_focalplane
 from desdm.look.images import Image
 from desdm.look.installation import file_record, listed, verified_path
@@ -26,6 +28,8 @@ from desdm.look.runs import Run, read_run
 from desdm.look.tables import read_table
 from desdm.operations.report.exposures import PSF_TITLE, ZEROS_TITLE
 from desdm.operations.report.gather import Metric
+from desdm.operations.report.plots import residual_figures
+from desdm.operations.report.science import Residuals
 from desdm.quality.qa.exclusions import Exclusion, exclusions
 from desdm.quality.qa.verdict import standings, verdicts
 from desdm.release.model import Problem
@@ -72,6 +76,37 @@ class Ccd(Image):
         with self.facility.database.read() as conn:
             record = file_record(conn, name)
         return read_table(verified_path(self.facility, record))
+
+    def astrometry(self) -> Drawing:
+        """Draw the offsets of positions on this CCD from reference stars; `NotFoundError` if the run has none."""
+        return self._residuals("astrometry", slice(0, 2))
+
+    def photometry(self) -> Drawing:
+        """Draw the offsets of magnitudes on this CCD from reference stars; `NotFoundError` if the run has none."""
+        return self._residuals("photometry", slice(2, None))
+
+    def _residuals(self, what: str, which: slice) -> Drawing:
+        """Draw some of the plots of residuals of the stars that lie on this CCD."""
+        title = f"{exposure_name(self.expnum)}, CCD {self.ccdnum}  {self.band}: {what}"
+        rows = self._residual_rows()
+        columns = [np.asarray(rows[name], np.float64) for name in ("DRA", "DDEC", "MAG", "DMAG")]
+        figures = residual_figures([Residuals(self.band, *columns)])[which] if len(rows) else []
+        if not figures:
+            raise NotFoundError(f"{title}: no reference star lies on the CCD")
+        return draw_panels(title, [Panel(one.title, one.text, one.svg, one.bands) for one in figures])
+
+    def _residual_rows(self) -> Table:
+        """Rows of the residuals of the run whose stars lie on this CCD."""
+        with self.facility.database.read() as conn:
+            checks = catalog.find(conn, {"attempt": self.run, "filetype": "astro_check"}) if self.run else []
+            records = [file_record(conn, file.filename) for file in checks]
+        if not records:
+            what = f"{exposure_name(self.expnum)}, CCD {self.ccdnum}"
+            raise NotFoundError(f"{what}: run {self.run or 'none'} has no residuals (astro_check)")
+        rows = read_table(verified_path(self.facility, records[0]), "RESIDUALS")
+        x, y = self.wcs.all_world2pix(rows["RA"], rows["DEC"], 0, quiet=True)
+        wide, high = self.header["NAXIS1"], self.header["NAXIS2"]
+        return rows[(x > -0.5) & (x < wide - 0.5) & (y > -0.5) & (y < high - 0.5)]
 
 
 @dataclass(frozen=True)
@@ -236,10 +271,15 @@ class Exposure:
         order = {kind: i for i, kind in enumerate(BY_NAME)}
         images: dict[int, CatalogFile] = {}
         for file in sorted(self._files, key=lambda file: order.get(file.filetype, -1)):
-            if file.table == "image" and file.ccdnum is not None and file.filetype not in ("cp_mask", "cp_weight"):
+            if (
+                file.table == "image"
+                and file.ccdnum is not None
+                and file.filetype not in ("cp_mask", "cp_weight")
+            ):
                 images[file.ccdnum] = file
         return images
 
+    @override
     def __str__(self) -> str:
         """Return the exposure in a few lines."""
         lines = [
@@ -264,10 +304,17 @@ def read_exposure(facility: Facility, expnum: int | str) -> Exposure:
         name, scope = exposure_name(number), facility.production
         frame = store.frames_of(conn, number)[0]
         standing = standings(conn, [number], scope).get(number)
-        verdict, reason = (Verdict.UNKNOWN, "it has not been judged") if standing is None else standing.overall
+        verdict, reason = (
+            (Verdict.UNKNOWN, "it has not been judged") if standing is None else standing.overall
+        )
         t_eff = next(
-            (row["t_eff"] for cut in reversed(tuple(EVALUATIONS)) for row in verdicts(conn, cut, [number], scope)), None
-        )  # fmt: skip
+            (
+                row["t_eff"]
+                for cut in reversed(tuple(EVALUATIONS))
+                for row in verdicts(conn, cut, [number], scope)
+            ),
+            None,
+        )
         runs = tuple(watch.runs(conn, {"unitname": name}, None))
         files = catalog.find(conn, {"expnum": str(number)}, scope=scope)
         run = _run_that_stands(runs, files)
@@ -300,7 +347,11 @@ def _number(conn: Connection, expnum: int | str) -> int:
         return number
     known = store.exposure_numbers(conn)
     near = known if number is None else sorted(known, key=lambda one: abs(one - number))
-    hint = f"of {len(known)} in the archive the nearest are" if number is not None else "there are, for instance,"
+    hint = (
+        f"of {len(known)} in the archive the nearest are"
+        if number is not None
+        else "there are, for instance,"
+    )
     raise NotFoundError(f"no exposure {expnum} in the archive; {hint} {listed(sorted(near[:8]))}")
 
 
@@ -309,7 +360,9 @@ def _run_that_stands(runs: tuple[watch.RunRow, ...], files: list[CatalogFile]) -
     producers = {file.pfw_attempt_id for file in files}
     cuts = list(EVALUATIONS)
     standing = [run for run in runs if run.id in producers]
-    return max(standing, key=lambda r: (cuts.index(r.pipeline) if r.pipeline in cuts else -1, r.id), default=None)
+    return max(
+        standing, key=lambda r: (cuts.index(r.pipeline) if r.pipeline in cuts else -1, r.id), default=None
+    )
 
 
 def _problems(
@@ -321,4 +374,6 @@ def _problems(
         "attempt": {run.run.lower() for run in runs},
         "file": {file.filename.lower() for file in files},
     }
-    return tuple(one for one in problems(conn) if one.subject.strip().lower() in subjects.get(one.subject_kind, ()))
+    return tuple(
+        one for one in problems(conn) if one.subject.strip().lower() in subjects.get(one.subject_kind, ())
+    )

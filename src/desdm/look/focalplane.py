@@ -18,9 +18,16 @@ __all__ = ["draw_focalplane"]
 
 #: Colours from low to high that differ in lightness for every eye: viridis (matplotlib) at nine places.
 _COLOURS = (
-    (68, 1, 84), (71, 44, 122), (59, 81, 139), (44, 113, 142), (33, 144, 141), (39, 173, 129), (92, 200, 99),
-    (170, 220, 50), (253, 231, 37),
-)  # fmt: skip
+    (68, 1, 84),
+    (71, 44, 122),
+    (59, 81, 139),
+    (44, 113, 142),
+    (33, 144, 141),
+    (39, 173, 129),
+    (92, 200, 99),
+    (170, 220, 50),
+    (253, 231, 37),
+)
 #: Margin on the right for the scale of colours, and the height of one of its steps, pixels.
 _MARGIN, _STEPS = 92, 48
 #: Fewer CCDs than these have their values written on them.
@@ -111,7 +118,9 @@ def _draw_scale(plot: Plot, low: float, high: float) -> None:
     for i in range(_STEPS):
         colour = _colour(i + 0.5, 0, _STEPS)
         y = bottom - (i + 1) * step
-        plot.over.append(f'<rect x="{left}" y="{y:.2f}" width="13" height="{step + 0.4:.2f}" fill="{colour}"/>')
+        plot.over.append(
+            f'<rect x="{left}" y="{y:.2f}" width="13" height="{step + 0.4:.2f}" fill="{colour}"/>'
+        )
     ticks = nice_ticks(low, high, 5)
     texts, offset = tick_texts(ticks)
     for value, text in zip(ticks, texts, strict=True):

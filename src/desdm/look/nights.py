@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from astropy.table import MaskedColumn, Table
 from sqlalchemy import Connection
+from typing_extensions import override
 
 from desdm.errors import NotFoundError
 from desdm.facility import Facility
@@ -81,16 +82,22 @@ class Night:
         known = [name for name in _TRENDS if not all(self.exposures[name].mask)]
         for name in names:
             if name not in known:
-                raise NotFoundError(f"night {self.nite} has no number {name!r}; its numbers: {listed(known, 20)}")
+                raise NotFoundError(
+                    f"night {self.nite} has no number {name!r}; its numbers: {listed(known, 20)}"
+                )
         panels = [_panel(self.exposures, name) for name in names or _USUAL if name in known]
         if not panels:
-            raise NotFoundError(f"no exposure of night {self.nite} has been assessed; its numbers: {listed(known, 20)}")
+            raise NotFoundError(
+                f"no exposure of night {self.nite} has been assessed; its numbers: {listed(known, 20)}"
+            )
         return draw_panels(f"Night {self.nite}", panels)
 
+    @override
     def __str__(self) -> str:
         """Return the night in one line."""
         counts = [
-            f"{sum(self.exposures['verdict'] == verdict.name.lower())} {verdict.name.lower()}" for verdict in Verdict
+            f"{sum(self.exposures['verdict'] == verdict.name.lower())} {verdict.name.lower()}"
+            for verdict in Verdict
         ]
         return f"{self.nite}: {len(self.exposures)} exposures ({', '.join(counts)}), {len(self.calibrations)} calibrations"
 
@@ -103,7 +110,9 @@ def read_night(facility: Facility, nite: str) -> Night:
         if not frames:
             known = store.nites(conn)
             near = sorted(known, key=lambda one: abs(int(one) - int(nite)) if nite.isdecimal() else 0)[:8]
-            raise NotFoundError(f"no frame of night {nite} in the archive; the nearest nights: {listed(sorted(near))}")
+            raise NotFoundError(
+                f"no frame of night {nite} in the archive; the nearest nights: {listed(sorted(near))}"
+            )
         ordered = sorted(frames.values(), key=lambda frame: frame.expnum)
         # Images that were delivered without raw frames do not say what they are of: the sky.
         sky = [frame for frame in ordered if (frame.obstype or "object").lower() in _SKY]
@@ -114,7 +123,9 @@ def read_night(facility: Facility, nite: str) -> Night:
 def _calibrations(frames: Sequence[store.Frame]) -> Table:
     """Return the table of frames that are not of the sky."""
     rows = [(f.expnum, f.obstype or "", f.band or "", f.exptime or 0.0) for f in frames]
-    return Table(rows=rows or None, names=("expnum", "obstype", "band", "exptime"), dtype=(int, str, str, float))
+    return Table(
+        rows=rows or None, names=("expnum", "obstype", "band", "exptime"), dtype=(int, str, str, float)
+    )
 
 
 def _exposures(conn: Connection, facility: Facility, frames: Sequence[store.Frame]) -> Table:
@@ -141,10 +152,13 @@ def _exposures(conn: Connection, facility: Facility, frames: Sequence[store.Fram
             "airmass": _numbers([f.airmass for f in frames], ""),
             "verdict": [_verdict(judged.get(n)).name.lower() for n in numbers],
             "reason": [judged[n].overall[1].strip() if n in judged else "" for n in numbers],
-            "excluded": [", ".join(f"CCD {o.ccdnum}" if o.ccdnum else "yes" for o in excluded.get(n, ())) for n in numbers],
+            "excluded": [
+                ", ".join(f"CCD {o.ccdnum}" if o.ccdnum else "yes" for o in excluded.get(n, ()))
+                for n in numbers
+            ],
             "run": [newest.get(exposure_name(n), "") for n in numbers],
         }
-    )  # fmt: skip
+    )
     for name, (_, unit) in _TRENDS.items():
         if name != "airmass":
             values = [_number(rows[n], name) if n in rows else None for n in numbers]
@@ -184,7 +198,13 @@ def _panel(exposures: Table, name: str) -> Panel:
         style = band_style(row["band"])
         accepted = row["verdict"] == Verdict.ACCEPTED.name.lower()
         words = f"{exposure_name(row['expnum'])} {row['band']}: {number_text(float(row[name]))} {unit}, {row['verdict']}"
-        plot.marker(hour, float(row[name]), style if accepted else f"open {style}", words, 5.0 if len(known) < 60 else 3.2)
+        plot.marker(
+            hour,
+            float(row[name]),
+            style if accepted else f"open {style}",
+            words,
+            5.0 if len(known) < 60 else 3.2,
+        )
     bands = tuple(sorted({str(row["band"]) for row in known if row["band"]}, key=band_order))
     text = f"{len(known)} of {len(exposures)} exposures; open: not accepted"
     return Panel(title, text, plot.render(), bands)

@@ -13,8 +13,12 @@ from desdm.operations.report.gather import Metric, RunFacts
 __all__ = ["CcdOutline", "assessed_metrics", "named", "names_of", "outlines"]
 
 _UNITS = {
-    "fwhm_mean": "arcsec", "mag_zero": "mag", "sigma_mag_zero": "mag", "scamp_rms": "mas", "skybrite": "electron",
-}  # fmt: skip
+    "fwhm_mean": "arcsec",
+    "mag_zero": "mag",
+    "sigma_mag_zero": "mag",
+    "scamp_rms": "mas",
+    "skybrite": "electron",
+}
 #: Numbers of an assessment that tell what a CCD is.
 _IDENTITY = ("ccdnum", "ra", "dec")
 
@@ -61,7 +65,9 @@ def named(metrics: Sequence[Metric], name: str, subject: str) -> list[Metric]:
     found = [m for m in metrics if name in (m.name, f"{m.module}.{m.name}")]
     modules = list(dict.fromkeys(m.module for m in found))
     if not found:
-        raise NotFoundError(f"{subject} has no number {name!r}; its numbers: {listed(names_of(metrics), 100)}")
+        raise NotFoundError(
+            f"{subject} has no number {name!r}; its numbers: {listed(names_of(metrics), 100)}"
+        )
     if len(modules) > 1 and "." not in name:
         modules = _measured(modules)
         if len(modules) > 1:
@@ -108,14 +114,14 @@ def _assessed(facts: RunFacts) -> list[_Assessed]:
     for record in facts.of_type("qa_assess"):
         document = json.loads(facts.path(record).read_text("utf-8"))
         for entry in document.get("ccds") or ():
-            corners = tuple((float(ra), float(dec)) for ra, dec in entry.get("corners") or () if ra is not None)
+            corners = tuple(
+                (float(ra), float(dec)) for ra, dec in entry.get("corners") or () if ra is not None
+            )
             numbers = {
                 name: float(value)
                 for name, value in entry.items()
                 if name not in _IDENTITY and isinstance(value, int | float) and not isinstance(value, bool)
             }
             band = str(document.get("band") or "")
-            ccds.append(
-                _Assessed(int(entry["ccdnum"]), str(entry.get("name") or ""), band, corners if len(corners) == 4 else (), numbers)
-            )  # fmt: skip
+            ccds.append(_Assessed(int(entry["ccdnum"]), str(entry.get("name") or ""), band, corners, numbers))
     return ccds

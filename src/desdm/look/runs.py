@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from astropy.table import Table
+from typing_extensions import override
 
 from desdm.archive.model import FileRecord
 from desdm.errors import CorruptFile, NotFoundError
@@ -94,8 +95,8 @@ class Run:
     def numbers(self) -> Table:
         """All numbers as a table: module, what they are of, band, name, value, unit."""
         rows = [(m.module, m.label, m.band, m.name, m.value, m.unit) for m in self.metrics]
-        columns = list(zip(*rows, strict=True)) if rows else [[]] * 6
-        table = Table(columns, names=("module", "of", "band", "name", "value", "unit"))
+        names = ("module", "of", "band", "name", "value", "unit")
+        table = Table(rows=rows or None, names=names, dtype=(str, str, str, str, float, str))
         table["value"].format = ".6g"
         return table
 
@@ -157,6 +158,7 @@ class Run:
             raise CorruptFile("; ".join(f"{file.name} cannot be read: {file.why}" for file in unread))
         return result
 
+    @override
     def __str__(self) -> str:
         """Return the run in one line."""
         return f"{self.name}  {self.pipeline}  {self.state.value}  data {self.data_state.value}"

@@ -48,7 +48,7 @@ def frames_of(conn: Connection, expnum: int) -> list[Frame]:
         .where(image.c.expnum == expnum)
         .order_by(desfile.c.filetype != "raw", desfile.c.id)
     )
-    return [Frame(*row) for row in conn.execute(query)]
+    return [Frame._make(row) for row in conn.execute(query)]
 
 
 def frames_of_nite(conn: Connection, nite: str) -> list[Frame]:
@@ -59,7 +59,7 @@ def frames_of_nite(conn: Connection, nite: str) -> list[Frame]:
         .where(image.c.nite == nite, image.c.expnum.is_not(None), desfile.c.pfw_attempt_id.is_(None))
         .order_by(image.c.expnum, desfile.c.filetype != "raw", desfile.c.id)
     )
-    return [Frame(*row) for row in conn.execute(query)]
+    return [Frame._make(row) for row in conn.execute(query)]
 
 
 def exposure_numbers(conn: Connection) -> list[int]:

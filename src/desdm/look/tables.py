@@ -56,9 +56,11 @@ def read_table(path: Path, hdu: str | int | None = None) -> Table:
     try:
         with fits.open(path, memmap=False) as hdus:
             tables = {
-                number: one.name for number, one in enumerate(hdus) if isinstance(one, fits.BinTableHDU | fits.TableHDU)
+                number: one.name
+                for number, one in enumerate(hdus)
+                if isinstance(one, fits.BinTableHDU | fits.TableHDU)
                 and not isinstance(one, fits.CompImageHDU)
-            }  # fmt: skip
+            }
             if not tables:
                 raise FileTypeError(f"{path.name}: it holds no table")
             return Table.read(hdus[_choose(path, tables, hdu)])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from astropy.table import Table
 from sqlalchemy import Connection
+from typing_extensions import override
 
 from desdm.archive import catalog
 from desdm.archive.catalogfile import CatalogFile
@@ -67,7 +68,9 @@ class Tile:
     def image(self, band: str) -> Image:
         """Return the coadd of a band; `NotFoundError` names the bands that there are."""
         if band not in self.images:
-            raise NotFoundError(f"tile {self.name} has no coadd in band {band!r}; its bands: {listed(self.bands)}")
+            raise NotFoundError(
+                f"tile {self.name} has no coadd in band {band!r}; its bands: {listed(self.bands)}"
+            )
         return self.images[band]
 
     @cached_property
@@ -88,7 +91,9 @@ class Tile:
         """
         if band is not None:
             return self.image(band).picture(size=size)
-        return picture_of(self._path(self._one("coadd_color", "colour picture").filename), mask=False, size=size)
+        return picture_of(
+            self._path(self._one("coadd_color", "colour picture").filename), mask=False, size=size
+        )
 
     def _one(self, filetype: str, what: str) -> CatalogFile:
         """Return the file of a type; `NotFoundError` names the file types that there are."""
@@ -103,6 +108,7 @@ class Tile:
         with self.facility.database.read() as conn:
             return verified_path(self.facility, file_record(conn, name))
 
+    @override
     def __str__(self) -> str:
         """Return the tile in one line."""
         return f"{self.name}: bands {listed(self.bands)}; run {self._standing}; {len(self.inputs)} CCD images"
@@ -124,7 +130,9 @@ def read_tile(facility: Facility, name: str) -> Tile:
         images = {
             f.band or "": Image(f.filename, f.filetype, f.band or "", standing.run, facility) for f in coadds
         }
-        return Tile(name, images, _inputs(conn, facility, standing.id, files), runs, facility, standing.run, files)
+        return Tile(
+            name, images, _inputs(conn, facility, standing.id, files), runs, facility, standing.run, files
+        )
 
 
 def _standing(
@@ -147,4 +155,8 @@ def _inputs(conn: Connection, facility: Facility, attempt: int, files: tuple[Cat
         for verdict in [judged[expnum].overall[0] if expnum in judged else Verdict.UNKNOWN]
         for ccdnum in sorted(ccds)
     ]
-    return Table(rows=rows or None, names=("expnum", "ccdnum", "band", "exposure", "verdict"), dtype=(int, int, str, str, str))
+    return Table(
+        rows=rows or None,
+        names=("expnum", "ccdnum", "band", "exposure", "verdict"),
+        dtype=(int, int, str, str, str),
+    )
