@@ -224,6 +224,8 @@ def database_error(err: SQLAlchemyError) -> DesdmError | None:
     code = str(getattr(err.orig, "sqlite_errorname", None) or getattr(err.orig, "sqlstate", None) or "")
     if any(mark in message for mark in _FULL_TEXTS) or code.startswith(_FULL):
         return StorageFull(f"the database could not write: {message}; make room and try again")
+    if code.startswith(_READING):
+        return StorageUnavailable(f"the database was opened for reading only, or cannot be written: {message}")
     if code.startswith(_DAMAGED) or any(mark in message for mark in _DAMAGED_TEXTS):
         return DamagedDatabase(
             f"the database is damaged: {message}; run: desdm doctor, and restore it from a backup"
@@ -241,6 +243,8 @@ def database_error(err: SQLAlchemyError) -> DesdmError | None:
 
 #: SHMSIZE: the index of the write-ahead log could not grow, which on a full disk fails first.
 _FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "53100")
+#: PostgreSQL: read-only transaction.
+_READING = ("SQLITE_READONLY", "25006")
 _FULL_TEXTS = ("disk is full", "No space left")
 #: PostgreSQL: class XX, internal errors and corrupted data; 42P01 and 42703, a table or column of ours is not there.
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR_SHORT_READ", "XX", "42P01", "42703")
