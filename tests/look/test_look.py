@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
 from astropy.nddata import InverseVariance
@@ -231,7 +232,8 @@ def test_a_tile_has_its_coadd_objects_and_inputs(home: Path) -> None:
     assert tile.bands == ("r",) and tile.run.pipeline == "coadd"
     path = find(home, "*_r_coadd.fits")
     np.testing.assert_array_equal(tile.image("r").sci, planes(path)["SCI"])
-    assert len(tile.catalog) == len(Table.read(find(home, "*_objects.parquet")))
+    objects = pq.read_metadata(find(home, "*_objects.parquet"))
+    assert (len(tile.catalog), len(tile.catalog.colnames)) == (objects.num_rows, objects.num_columns)
     assert [(int(r["expnum"]), int(r["ccdnum"]), r["verdict"]) for r in tile.inputs] == [
         (EXPNUM, 2, "accepted"),
         (EXPNUM, 3, "accepted"),
@@ -374,14 +376,14 @@ def test_a_database_that_is_opened_for_reading_refuses_to_write(reader: Database
 def test_a_reader_sees_what_a_writer_commits(database: Database, reader: Database) -> None:
     def count() -> int:
         with reader.read() as conn:
-            return int(conn.execute(text("SELECT count(*) FROM filetype")).scalar_one())
+            return int(conn.execute(text("SELECT count(*) FROM ops_filetype")).scalar_one())
 
     begin = count()
     for number in (1, 2):
         with database.write() as conn:
             conn.execute(
                 text(
-                    "INSERT INTO filetype (filetype, metadata_table, description) VALUES (:n, 'image', 'a test')"
+                    "INSERT INTO ops_filetype (filetype, metadata_table, description) VALUES (:n, 'image', 'a test')"
                 ),
                 {"n": f"test{number}"},
             )
