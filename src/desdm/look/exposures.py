@@ -346,6 +346,8 @@ def _number(conn: Connection, expnum: int | str) -> int:
     if number is not None and store.frames_of(conn, number):
         return number
     known = store.exposure_numbers(conn)
+    if not known:
+        raise NotFoundError(f"no exposure {expnum} in the archive: it has no image of any exposure")
     near = known if number is None else sorted(known, key=lambda one: abs(one - number))
     hint = (
         f"of {len(known)} in the archive the nearest are"

@@ -105,10 +105,21 @@ class Image:
 
     @property
     def ccddata(self) -> CCDData:
-        """The planes as astropy's CCDData: masked are pixels with any bit, the uncertainty is the inverse variance."""
-        from astropy.nddata import CCDData, InverseVariance
+        """The planes as astropy's CCDData: masked are pixels with any bit, the uncertainty is the inverse variance.
 
-        unit = str(self.header.get("BUNIT", "adu")).strip().removesuffix("s")
+        The unit is BUNIT; without it the pixels have none.
+        """
+        from astropy.nddata import CCDData, InverseVariance
+        from astropy.units import Unit
+
+        stated = str(self.header.get("BUNIT", "")).strip()
+        try:
+            # astropy knows the electron in the singular alone.
+            unit = Unit(stated.replace("electrons", "electron"))
+        except ValueError as err:
+            raise FileTypeError(
+                f"{self.filename}: BUNIT {stated!r} is not a unit; use the planes instead"
+            ) from err
         return CCDData(
             self.sci,
             unit=unit,

@@ -225,7 +225,9 @@ def database_error(err: SQLAlchemyError) -> DesdmError | None:
     if any(mark in message for mark in _FULL_TEXTS) or code.startswith(_FULL):
         return StorageFull(f"the database could not write: {message}; make room and try again")
     if code.startswith(_READING):
-        return StorageUnavailable(f"the database was opened for reading only, or cannot be written: {message}")
+        return StorageUnavailable(
+            f"the database was opened for reading only, or cannot be written: {message}"
+        )
     if code.startswith(_DAMAGED) or any(mark in message for mark in _DAMAGED_TEXTS):
         return DamagedDatabase(
             f"the database is damaged: {message}; run: desdm doctor, and restore it from a backup"
