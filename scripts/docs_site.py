@@ -7,6 +7,7 @@ changes. They exist in the site only.
 from __future__ import annotations
 
 import ast
+import base64
 import json
 import re
 from collections.abc import Iterable
@@ -331,6 +332,9 @@ def output(item: dict[str, Any]) -> str:
         return (
             f'<img alt="plot" src="data:image/png;base64,{"".join(data["image/png"]).replace(chr(10), "")}">'
         )
+    if "image/svg+xml" in data:
+        svg = base64.b64encode("".join(data["image/svg+xml"]).encode()).decode()
+        return f'<img alt="drawing" src="data:image/svg+xml;base64,{svg}">'
     if "text/html" in data and "<table" in "".join(data["text/html"]):
         bare = re.sub(r"<style.*?</style>|\n\s*", "", "".join(data["text/html"]), flags=re.DOTALL)
         return re.sub(

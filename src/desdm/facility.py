@@ -35,8 +35,15 @@ class Facility:
     service: Database
 
     @classmethod
-    def open(cls, home: str | os.PathLike[str] | None = None) -> Facility:
+    def open(cls, home: str | os.PathLike[str] | None = None, *, writable: bool = True) -> Facility:
         """Open the installation that ``home``, the environment or the working directory names.
+
+        Parameters
+        ----------
+        home
+            Directory of ``desdm.toml``.
+        writable
+            False: its databases are opened for reading only.
 
         Raises
         ------
@@ -44,10 +51,10 @@ class Facility:
             If there is none, or its schema is not current.
         """
         config = settings.load(home)
-        database = open_database(config)
+        database = open_database(config, writable=writable)
         database.require_current()
         archive = Archive(config.archive_name, config.archive_root)
-        return cls(config, database, archive, open_service(config))
+        return cls(config, database, archive, open_service(config, writable=writable))
 
     @property
     def production(self) -> Scope:
@@ -81,14 +88,14 @@ def damage_of_database(home: str | os.PathLike[str] | None = None) -> DamagedDat
     )
 
 
-def open_database(config: Config) -> Database:
+def open_database(config: Config, *, writable: bool = True) -> Database:
     """The operations database that the settings name, without a look at its schema."""
-    return Database(_with_password(config, config.database_url), create=False)
+    return Database(_with_password(config, config.database_url), create=False, writable=writable)
 
 
-def open_service(config: Config) -> Database:
+def open_service(config: Config, *, writable: bool = True) -> Database:
     """The service's own database, which is opened when it is first used; requests do not wait long for its lock."""
-    return Database(_with_password(config, config.services_state), patience=_PATIENCE)
+    return Database(_with_password(config, config.services_state), patience=_PATIENCE, writable=writable)
 
 
 def _with_password(config: Config, text: str) -> URL:

@@ -33,8 +33,8 @@ def test_a_notebook_runs_and_plots(path: Path, tmp_path: Path, monkeypatch: pyte
     nbformat.write(notebook, folder / path.name)
 
 
-def test_there_are_two_and_none_holds_outputs() -> None:
-    assert [path.stem for path in NOTEBOOKS] == ["open-an-installation", "use-a-release"]
+def test_there_are_three_and_none_holds_outputs() -> None:
+    assert [path.stem for path in NOTEBOOKS] == ["open-an-installation", "quick-look", "use-a-release"]
     for path in NOTEBOOKS:
         cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
         assert not any(cell.outputs or cell.execution_count for cell in cells), (

@@ -40,7 +40,7 @@ def command(ctx: click.Context, out: Path, data: Path | None, seed: int, again: 
     from desdm.framework.submit import submit
     from desdm.operations import mainjob
     from desdm.operations.nightly import accepted_tag
-    from desdm.operations.report import write_report
+    from desdm.operations.report.page import write_report
     from desdm.pipelines import get
     from desdm.schema.states import AttemptState
 

@@ -21,7 +21,7 @@ from desdm.cli.names import RUN
 @pass_command_context
 def command(context: CommandContext, run: str, out: Path | None, as_json: bool) -> None:
     """Write a page on RUN that stands alone: pictures, plots, times, messages, lineage, files."""
-    from desdm.operations.report import write_report
+    from desdm.operations.report.page import write_report
 
     facility = context.facility
     target = out or facility.config.home / "reports" / f"{run}.html"

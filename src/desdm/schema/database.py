@@ -24,6 +24,7 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import NullPool
 
 from desdm.errors import (
     ConfigError,
@@ -62,13 +63,18 @@ class Database:
         Seconds that a statement waits for a lock that another holds.
     create
         Whether a SQLite file that does not exist is created; otherwise a connection raises `ConfigError`.
+    writable
+        False: every connection is opened for reading only, whatever the modes of the file allow.
     """
 
-    def __init__(self, url: str | URL, patience: float = 60.0, *, create: bool = True) -> None:
+    def __init__(
+        self, url: str | URL, patience: float = 60.0, *, create: bool = True, writable: bool = True
+    ) -> None:
+        self._writable = writable
         try:
             self.url = make_url(url)
             with translated():
-                self.engine = _engine(self.url, patience, create)
+                self.engine = _engine(self.url, patience, create and writable, writable)
             self._patience = patience
             if self.dialect == "sqlite":
                 event.listen(self.engine, "connect", self._set_patience)
@@ -93,7 +99,9 @@ class Database:
 
     @property
     def read_only(self) -> bool:
-        """Whether the database is a SQLite file that can be read only, by its modes or by its file system."""
+        """Whether the database was opened for reading, or is a SQLite file that its modes or its file system protect."""
+        if not self._writable:
+            return True
         if self.dialect != "sqlite" or not self.url.database:
             return False
         return _read_only(Path(self.url.database))
@@ -115,6 +123,8 @@ class Database:
         StorageUnavailable
             The SQLite file or its directory cannot be written.
         """
+        if not self._writable:
+            raise StorageUnavailable(f"{self.describe()} was opened for reading only; nothing is written")
         if self.read_only:
             raise StorageUnavailable(
                 f"{self.url.database} cannot be written: it or its file system is read only; make it writable"
@@ -214,6 +224,10 @@ def database_error(err: SQLAlchemyError) -> DesdmError | None:
     code = str(getattr(err.orig, "sqlite_errorname", None) or getattr(err.orig, "sqlstate", None) or "")
     if any(mark in message for mark in _FULL_TEXTS) or code.startswith(_FULL):
         return StorageFull(f"the database could not write: {message}; make room and try again")
+    if code.startswith(_READING):
+        return StorageUnavailable(
+            f"the database was opened for reading only, or cannot be written: {message}"
+        )
     if code.startswith(_DAMAGED) or any(mark in message for mark in _DAMAGED_TEXTS):
         return DamagedDatabase(
             f"the database is damaged: {message}; run: desdm doctor, and restore it from a backup"
@@ -231,18 +245,22 @@ def database_error(err: SQLAlchemyError) -> DesdmError | None:
 
 #: SHMSIZE: the index of the write-ahead log could not grow, which on a full disk fails first.
 _FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "53100")
+#: PostgreSQL: read-only transaction.
+_READING = ("SQLITE_READONLY", "25006")
 _FULL_TEXTS = ("disk is full", "No space left")
 #: PostgreSQL: class XX, internal errors and corrupted data; 42P01 and 42703, a table or column of ours is not there.
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR_SHORT_READ", "XX", "42P01", "42703")
 _DAMAGED_TEXTS = ("malformed", "no such table", "no such column", "Could not decode")
 
 
-def _engine(url: URL, patience: float, create: bool) -> Engine:
+def _engine(url: URL, patience: float, create: bool, writable: bool) -> Engine:
     """Return the SQLAlchemy engine of a URL, with its connection settings."""
     if url.get_backend_name() == "sqlite":
         if url.database and create:
             make_private(Path(url.database).parent)
-        engine = create_engine(url, connect_args={"timeout": patience})
+        # Whether a file may be read as one that nobody changes is decided at each connection: a reader keeps none.
+        pool = None if writable else NullPool
+        engine = create_engine(url, connect_args={"timeout": patience}, poolclass=pool)
 
         def connect(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
             """Connect to a file that is there, without writing where that is impossible; None: in the ordinary way."""
@@ -251,7 +269,9 @@ def _engine(url: URL, patience: float, create: bool) -> Engine:
                 raise ConfigError(
                     f"database {path} is not there; mount its disk, correct database.url in desdm.toml, or restore it from a backup"
                 )
-            return _connect_read_only(path, options) if _read_only(path) else None
+            if _read_only(path) or not writable:
+                return _connect_read_only(path, options)
+            return None
 
         if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
             event.listen(engine, "do_connect", connect)
@@ -259,7 +279,10 @@ def _engine(url: URL, patience: float, create: bool) -> Engine:
         event.listen(engine, "begin", _sqlite_begin)
         return engine
     if url.get_backend_name() == "postgresql":
-        options = {"connect_timeout": 10, "options": f"-c lock_timeout={round(patience * 1000)}"}
+        settings = f"-c lock_timeout={round(patience * 1000)}"
+        if not writable:
+            settings += " -c default_transaction_read_only=on"
+        options = {"connect_timeout": 10, "options": settings}
         return create_engine(url, pool_pre_ping=True, connect_args=options)
     raise ArgumentError(f"no such engine: {url.get_backend_name()}")
 
@@ -274,13 +297,15 @@ def _read_only(path: Path) -> bool:
 
 
 def _connect_read_only(path: Path, options: dict[str, Any]) -> sqlite3.Connection:
-    """Connect to a file that cannot be written.
+    """Connect to a file that cannot, or must not, be written.
 
     Without a write-ahead log the file is all there is and nobody changes it: ``immutable`` then does without the log's
     companions, which cannot be created (https://www.sqlite.org/wal.html#readonly).
     """
-    log = path.with_name(path.name + "-wal")
-    flags = "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
+    log, index = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
+    # Who writes keeps both companions open, empty or not; where only an index lies, a writer has just begun or ended.
+    used = (log.exists() and log.stat().st_size > 0) or (index.exists() and not _read_only(path))
+    flags = "mode=ro" if used else "mode=ro&immutable=1"
     try:
         connection = sqlite3.connect(
             f"file:{quote(str(path))}?{flags}", uri=True, factory=_ReadOnly, **options

@@ -21,7 +21,7 @@ from desdm.errors import NotFoundError, UsageError
 from desdm.facility import Facility, initialise
 from desdm.framework.drive import drive
 from desdm.framework.engines.local import LocalEngine
-from desdm.operations.report import write_report
+from desdm.operations.report.page import write_report
 from tests.support.browser import dom, picture
 from tests.support.toy import arrive, plan, text_pipeline
 

@@ -14,10 +14,14 @@ from desdm.operations.current import CurrentVerdict
 from desdm.operations.report.gather import RunFacts
 from desdm.operations.report.plots import Figure, band_style
 from desdm.operations.report.science import Document, UnreadableFile
-from desdm.operations.report.svg import Plot, Scale, number_text
+from desdm.operations.report.skyplot import sky_field, sky_plot
+from desdm.operations.report.svg import Plot, number_text
 from desdm.schema.states import Verdict
 
-__all__ = ["AssessedExposure", "CcdRow", "Factor", "assessed_exposures"]
+__all__ = ["PSF_TITLE", "ZEROS_TITLE", "AssessedExposure", "CcdRow", "Factor", "assessed_exposures"]
+
+#: Titles of the figures of the PSF and of the zero points.
+PSF_TITLE, ZEROS_TITLE = "PSF over the field", "Zero points of the CCDs"
 
 
 class Factor(NamedTuple):
@@ -170,7 +174,7 @@ def _assessed(record: Document) -> AssessedExposure:
 def _extent(ccds: Sequence[_Ccd]) -> str:
     """Width and height of the field in arcmin; empty where no CCD's corners are known."""
     placed = _with_position(ccds)
-    field = _field(placed) if placed else None
+    field = sky_field([c.corners for c in placed])
     if field is None:
         return ""
     flat = np.array([p for four in field.corners for p in four])
@@ -273,46 +277,9 @@ def _numbers(record: Document) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in rows if value != "not measured")
 
 
-class _Field(NamedTuple):
-    """CCDs on a plane: east and north offsets in arcmin of corners, by CCD, and half the width that holds them."""
-
-    corners: list[list[tuple[float, float]]]
-    reach: float
-
-
-def _field(ccds: Sequence[_Ccd]) -> _Field | None:
-    """Return the corners of CCDs on a plane tangent at the first; None if a corner is not finite."""
-    every = [c.corners for c in ccds]
-    ra0, dec0 = every[0][0]
-    cosd = math.cos(math.radians(dec0))
-    planes = [
-        [(((r - ra0 + 180) % 360 - 180) * cosd * 60, (d - dec0) * 60) for r, d in four] for four in every
-    ]
-    flat = np.array([p for four in planes for p in four])
-    middle = (flat.min(axis=0) + flat.max(axis=0)) / 2
-    if not np.isfinite(flat).all():
-        return None
-    moved = [[(float(x - middle[0]), float(y - middle[1])) for x, y in four] for four in planes]
-    return _Field(moved, float(np.abs(flat - middle).max()))
-
-
 def _with_position(ccds: Sequence[_Ccd]) -> list[_Ccd]:
     """Return the CCDs whose corners are known."""
     return [c for c in ccds if c.corners]
-
-
-def _plane(title: str, field: _Field) -> Plot:
-    """A plot of the sky, north up and east left, one scale for both axes, with the CCDs' outlines."""
-    plot = Plot(title, "east of the centre [arcmin]", "north of the centre [arcmin]", height=330)
-    ratio = (plot.width - plot.left - plot.right) / (plot.height - plot.top - plot.bottom)
-    reach = field.reach * 1.06
-    plot.scale_x([-reach * ratio, reach * ratio], pad=0.0)
-    plot.x = Scale(plot.x.high, plot.x.low, plot.x.begin, plot.x.end)
-    plot.scale_y([-reach, reach], pad=0.0)
-    for four in field.corners:
-        for start, end in zip(four, [*four[1:], four[0]], strict=True):
-            plot.segment(*start, *end, "ccd")
-    return plot
 
 
 def _psf(ccds: Sequence[_Ccd], band: str) -> Figure | None:
@@ -322,10 +289,10 @@ def _psf(ccds: Sequence[_Ccd], band: str) -> Figure | None:
         for c in _with_position(ccds)
         if c.fwhm_mean and c.e1 is not None and c.e2 is not None
     ]
-    field = _field([c for c, *_ in measured]) if measured else None
+    field = sky_field([c.corners for c, *_ in measured])
     if field is None:
         return None
-    plot = _plane("PSF over the field", field)
+    plot = sky_plot(PSF_TITLE, field)
     widths = np.array([fwhm for _, fwhm, _, _ in measured])
     sizes = np.hypot([e1 for *_, e1, _ in measured], [e2 for *_, e2 in measured])
     # The longest whisker spans a third of a CCD; rings differ as the widths do, five times exaggerated.
@@ -352,7 +319,7 @@ def _psf(ccds: Sequence[_Ccd], band: str) -> Figure | None:
         f"(differences drawn 5 times larger); bar: ellipticity along the long axis, at most "
         f"{number_text(round(float(sizes.max()), 3))}"
     )
-    return Figure("PSF over the field", text, plot.render())
+    return Figure(PSF_TITLE, text, plot.render())
 
 
 def _unit(start: tuple[float, float], end: tuple[float, float]) -> tuple[float, float]:
@@ -409,4 +376,4 @@ def _zeros(ccds: Sequence[_Ccd], band: str) -> Figure | None:
     ]
     scatter = number_text(round(float(np.std(off)), 1))
     text = f"median {middle:.4f} mag; the CCDs scatter by {scatter} mmag; bars are their errors"
-    return Figure("Zero points of the CCDs", text, plot.render(xticks=ticks))
+    return Figure(ZEROS_TITLE, text, plot.render(xticks=ticks))
