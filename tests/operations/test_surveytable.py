@@ -131,7 +131,7 @@ def test_one_excluded_ccd_does_not_take_the_exposure(observed: Database) -> None
 
 def test_an_accepted_exposure_without_t_eff_is_undecided_not_good(database: Database) -> None:
     field = Field("a", 1, "r", 0.0, 0.0, 90.0, 0.5)
-    exposure = Pointing(1, NITE, "r", "", 0.0, 0.0, 90.0, "True", None, False)
+    exposure = Pointing(1, NITE, "r", "", 0.0, 0.0, 90.0, Verdict.ACCEPTED, None, False)
     by_field, _ = assign([field], [exposure])
     assert (by_field["a/1/r"], exposure.counts) == ([exposure], False)
 
@@ -140,7 +140,7 @@ def test_an_exposure_is_of_the_nearest_field_within_the_radius_only() -> None:
     # A tenth of a degree apart on the sky is a fifth in right ascension at declination 60.
     fields = [Field("a", 1, "r", 100.0, 60.0, 90.0, 1.0), Field("b", 1, "r", 100.2, 60.0, 90.0, 1.0)]
     places = ((1, 100.09), (2, 100.11), (3, 99.6))
-    near = [Pointing(n, NITE, "r", "", ra, 60.0, 90.0, "True", 1.0, False) for n, ra in places]
+    near = [Pointing(n, NITE, "r", "", ra, 60.0, 90.0, Verdict.ACCEPTED, 1.0, False) for n, ra in places]
     by_field, elsewhere = assign(fields, near)
     assert {name: [e.expnum for e in those] for name, those in by_field.items()} == {
         "a/1/r": [1],

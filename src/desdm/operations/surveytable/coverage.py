@@ -16,6 +16,7 @@ from desdm.archive.store import excluded
 from desdm.operations.surveytable import store
 from desdm.operations.surveytable.model import Coverage, Field, FieldStatus, Pointing, TileStatus
 from desdm.quality.qa.verdict import verdicts
+from desdm.schema.states import Verdict
 from desdm.sky.spherical import unit
 
 __all__ = ["MATCH_RADIUS", "assign", "coverage", "pointings"]
@@ -67,7 +68,7 @@ def pointings(conn: Connection, scope: Scope) -> list[Pointing]:
         if (first.obstype or "").lower() not in _SKY:
             continue
         row = counting.get(expnum)
-        verdict, t_eff = ("", None) if row is None else (row["accepted"], row["t_eff"])
+        verdict, t_eff = (None, None) if row is None else (Verdict(row["accepted"]), row["t_eff"])
         ra, dec = _centre(files)
         exposures.append(
             Pointing(
@@ -167,7 +168,7 @@ def _status(field: Field, exposures: Sequence[Pointing]) -> FieldStatus:
                 t_eff=status.t_eff + (exposure.t_eff or 0.0),
                 last_nite=max(status.last_nite, exposure.nite),
             )
-        elif exposure.excluded or exposure.verdict == "False":
+        elif exposure.excluded or exposure.verdict is Verdict.REJECTED:
             status = replace(status, rejected=status.rejected + 1)
         else:
             status = replace(status, undecided=status.undecided + 1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from desdm.schema.states import Verdict
+
 __all__ = ["Coverage", "Field", "FieldStatus", "Pointing", "TileStatus"]
 
 
@@ -52,7 +54,7 @@ class Pointing:
     title
         Title of the observation.
     verdict
-        True, False, Unknown, or empty: none yet.
+        Verdict that counts; None: none yet.
     t_eff
         Effective over real exposure time; None: not known.
     excluded
@@ -66,14 +68,14 @@ class Pointing:
     ra: float | None
     dec: float | None
     exptime: float
-    verdict: str
+    verdict: Verdict | None
     t_eff: float | None
     excluded: bool
 
     @property
     def counts(self) -> bool:
         """Whether it counts for its field: accepted, not excluded, and with a t_eff."""
-        return self.verdict == "True" and not self.excluded and self.t_eff is not None
+        return self.verdict is Verdict.ACCEPTED and not self.excluded and self.t_eff is not None
 
 
 @dataclass(frozen=True, slots=True)
