@@ -23,8 +23,8 @@ __all__ = ["dismiss", "release"]
 def release(database: Database, number: int, *, reason: str, who: str, dry_run: bool = False) -> Delivery:
     """Have a delivery judged again, without the rule that refused it where a person may waive that.
 
-    Waivers add up. Wrong checksum, number of images, keywords and proposal may be waived. What is cut off, is not FITS, or contradicts
-    the archive is judged by all rules again: its file may have been replaced where it is put aside.
+    Wrong checksum, number of images, keywords and proposal may be waived; waivers add up. What is cut off, is not FITS, or
+    contradicts the archive is judged by all rules again: its file may have been replaced where it is put aside.
 
     Parameters
     ----------
