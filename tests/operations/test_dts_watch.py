@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select, update
 
+from desdm.accounts.clock import now
+from desdm.archive import catalog
 from desdm.archive.archive import Archive
-from desdm.errors import LeaseHeld, UsageError
+from desdm.errors import LeaseHeld, LeaseLost, UsageError
 from desdm.operations.dts import Delivery, watch
 from desdm.operations.dts.watch import Announced
 from desdm.operations.lease import acquire, current_lease
+from desdm.schema.arrival import delivery
 from desdm.schema.database import Database
 from desdm.schema.operationstates import DeliveryReason, DeliveryState
+from desdm.schema.queue import ops_lease
+from desdm.schema.upgrade import upgrade
 from tests.support.deliveries import md5_of, raw_frame, receiver
+from tests.support.postgres import cluster
 from tests.support.wait import until
 
 NOW = datetime(2012, 11, 21, 9, 30)
@@ -44,11 +53,6 @@ def test_what_lies_there_is_accepted_and_hidden_or_partial_files_are_left(
     # Again: nothing new, also beside the acknowledgements.
     assert watch(taker, drop, "ctio", interval=0.1, until_idle=True) == 0
     with database.read() as conn:
-        from sqlalchemy import func, select
-
-        from desdm.schema.arrival import delivery
-        from desdm.schema.queue import ops_lease
-
         assert conn.execute(select(func.count()).select_from(delivery)).scalar_one() == 2
         assert conn.execute(select(func.count()).select_from(ops_lease)).scalar_one() == 0
 
@@ -110,10 +114,6 @@ def test_the_md5_comes_from_a_sidecar_or_from_a_manifest(
 def test_a_second_watcher_of_a_directory_is_refused(
     database: Database, archive: Archive, tmp_path: Path, drop: Path
 ) -> None:
-    import hashlib
-
-    from desdm.accounts.clock import now
-
     name = f"dts watch {hashlib.sha256(str(drop.resolve()).encode()).hexdigest()[:12]}"
     acquire(database, name, now=now(), holder="another-machine 1 1")
     taker = receiver(database, archive, tmp_path / "home", NOW)
@@ -140,10 +140,6 @@ def test_a_delivery_that_was_left_open_is_judged(
 def test_accept_leaves_a_delivery_to_the_process_that_judges(
     database: Database, archive: Archive, tmp_path: Path, drop: Path
 ) -> None:
-    from dataclasses import replace
-
-    from desdm.accounts.clock import now
-
     acquire(database, "dts judgement", now=now(), holder="another-machine 1 1")
     taker = replace(receiver(database, archive, tmp_path / "home", NOW), patience=0.2)
     (one,) = taker.accept([(raw_frame(drop, 150001), None)], "ctio")
@@ -155,11 +151,6 @@ def test_accept_leaves_a_delivery_to_the_process_that_judges(
 def test_a_watcher_that_lost_its_lease_ends(
     sqlite: Database, archive: Archive, tmp_path: Path, drop: Path
 ) -> None:
-    from sqlalchemy import update
-
-    from desdm.errors import LeaseLost
-    from desdm.schema.queue import ops_lease
-
     taker = receiver(sqlite, archive, tmp_path / "home", NOW)
     errors: list[BaseException] = []
 
@@ -181,3 +172,38 @@ def test_a_watcher_that_lost_its_lease_ends(
     assert until(take) == 1
     watcher.join(30)
     assert "another-machine 1 1 has it" in str(errors[0])
+
+
+def test_a_watcher_waits_for_a_database_that_is_cut(archive: Archive, tmp_path: Path, drop: Path) -> None:
+    with cluster() as server:
+        database = Database(server.url(server.database()))
+        upgrade(database)
+        with database.write() as conn:
+            catalog.define(conn, archive)
+        taker = receiver(database, archive, tmp_path / "home", NOW)
+        ended: list[Delivery] = []
+        first = raw_frame(drop, 150001)
+
+        def run() -> None:
+            with pytest.raises(LeaseLost):
+                watch(taker, drop, "ctio", interval=0.2, told=ended.append)
+
+        watcher = threading.Thread(target=run, daemon=True)
+        watcher.start()
+        until(lambda: len(ended) == 1, 30)
+        server.crash()
+        second = raw_frame(drop, 150002)
+        watcher.join(2)
+        assert watcher.is_alive()
+        server.start()
+        until(lambda: len(ended) == 2, 60)
+        assert [(d.path, d.state, d.tries) for d in ended] == [
+            (str(first), DeliveryState.INGESTED, 0),
+            (str(second), DeliveryState.INGESTED, 0),
+        ]
+        # The watcher is ended as a killed one would be: by another's lease.
+        with database.write() as conn:
+            conn.execute(update(ops_lease).values(token="0" * 32))
+        watcher.join(30)
+        assert not watcher.is_alive()
+        database.close()

@@ -17,7 +17,14 @@ from desdm.archive.archive import Archive
 from desdm.archive.deposit import deposit
 from desdm.archive.model import Deposit
 from desdm.archive.store import files_by_id
-from desdm.errors import ConflictError, DesdmError, LeaseHeld, TransientError
+from desdm.errors import (
+    ConflictError,
+    DatabaseUnavailable,
+    DesdmError,
+    LeaseHeld,
+    TransientError,
+    UsageError,
+)
 from desdm.operations.dts import store
 from desdm.operations.dts.inspection import inspect
 from desdm.operations.dts.model import Delivery, Notice, Verdict
@@ -132,7 +139,7 @@ class Receiver:
             Their deliveries, in the order of ``files``. Those that could not be judged now are still open.
         """
         noted = self.note(files, source)
-        judged = [self.judge(delivery.id) for delivery in noted]
+        judged = [self._judged_if_possible(delivery) for delivery in noted]
         # A process that was killed had put the file aside, and another file has taken its place since.
         again = [
             i
@@ -142,8 +149,16 @@ class Receiver:
         if again:
             more = self.note([files[i] for i in again], source)
             for i, delivery in zip(again, more, strict=True):
-                judged[i] = self.judge(delivery.id)
+                judged[i] = self._judged_if_possible(delivery)
         return judged
+
+    def _judged_if_possible(self, noted: Delivery) -> Delivery:
+        """Judge a delivery; it stays open where the database stops answering: its row stands, which is what counts."""
+        try:
+            return self.judge(noted.id)
+        except TransientError as err:
+            _LOG.warning("delivery %d is judged later: %s", noted.id, err)
+            return noted
 
     def judge(self, number: int) -> Delivery:
         """Bring a delivery to its end; return it, still open where another process or a transient error prevents that.
@@ -264,7 +279,10 @@ class Receiver:
             place = self.places.place(delivery)
             try:
                 report = deposit(self.database, self.archive, [Deposit(place)], who=ROBOT)
-            except TransientError as err:
+            except DatabaseUnavailable:
+                raise  # no fault of the delivery
+            except (TransientError, UsageError) as err:
+                # A UsageError is a place of the archive that is no directory, which an operator puts right.
                 self._postpone(delivery, lease, err)
                 return
             if report.refused:
@@ -297,7 +315,7 @@ class Receiver:
         code = DeliveryReason.CONFLICT if isinstance(error, ConflictError) else DeliveryReason.REGISTER
         self._put_aside(delivery, lease, replace(verdict, reason_code=code, reason=str(error)))
 
-    def _postpone(self, delivery: Delivery, lease: Lease, error: TransientError) -> None:
+    def _postpone(self, delivery: Delivery, lease: Lease, error: DesdmError) -> None:
         """Try a delivery again after a pause that grows; after the last try it is quarantined."""
         tries, now = delivery.tries + 1, self.clock()
         if tries >= MOST_TRIES:
@@ -335,7 +353,7 @@ class Receiver:
         try:
             # Before its row is written: a killed process finds the file again by its number.
             self.places.put_aside(delivery, state)
-        except TransientError as err:
+        except (TransientError, UsageError) as err:
             if delivery.tries + 1 < MOST_TRIES:
                 self._postpone(delivery, lease, err)
                 return
