@@ -89,7 +89,7 @@ def test_the_lease_of_a_killed_process_of_this_machine_is_free_at_once(database:
     with pytest.raises(LeaseHeld):
         acquire(database, "queue", now=seconds(1))
     child.kill()
-    child.wait()
+    child.communicate()
     assert acquire(database, "queue", now=seconds(2)).holder == holder_name()
 
 
