@@ -5,6 +5,7 @@ DesdmError
 │   ├── ConfigError         the installation is not found or its settings are wrong
 │   ├── WCLError            a WCL document cannot be read or resolved (wcl/)
 │   ├── FileTypeError       a file is not what its type demands, or of no known type
+│   │   └── CutOffFile          a file ends before its headers say
 │   ├── ConflictError       the same name stands already for other bytes or another deed
 │   ├── NotFoundError       no such file, run, tag or table
 │   ├── PlanError           a pipeline cannot be planned: an input is missing, a query is empty
@@ -15,13 +16,15 @@ DesdmError
 │   ├── DatabaseUnavailable the database does not answer or is locked
 │   ├── StorageUnavailable  a file or directory cannot be read or written: mode, read-only mount, I/O error
 │   ├── StorageFull         no room, or a size limit, where bytes must go
-│   └── LostJob             the worker or engine that ran a job went away
+│   ├── LostJob             the worker or engine that ran a job went away
+│   └── LeaseHeld           another process of the kind of which one may run runs already
 └── FatalError          report it: the record or the code is wrong (exit status 4)
     ├── CorruptFile         bytes differ from their recorded digest
     │   └── CorruptReleaseFile  those of a file of a release; the message is public
     ├── DamagedDatabase     the database's own file or tables are damaged
     ├── ProgramFailed       a program of a wrapper ended badly or did not make its outputs
-    └── StaleToken          a late twin of a job asks to be registered
+    ├── StaleToken          a late twin of a job asks to be registered
+    └── LeaseLost           another process has taken the lease of this one, which must end
 """
 
 from __future__ import annotations
@@ -37,11 +40,14 @@ __all__ = [
     "ConflictError",
     "CorruptFile",
     "CorruptReleaseFile",
+    "CutOffFile",
     "DamagedDatabase",
     "DatabaseUnavailable",
     "DesdmError",
     "FatalError",
     "FileTypeError",
+    "LeaseHeld",
+    "LeaseLost",
     "LimitExceeded",
     "LimitKind",
     "LostJob",
@@ -94,6 +100,10 @@ class WCLError(UsageError):
 
 class FileTypeError(UsageError):
     """A file is not what its file type demands, or is of no known type."""
+
+
+class CutOffFile(FileTypeError):
+    """A file ends before its headers say: a transfer was cut off, or a size in a header is damaged."""
 
 
 class ConflictError(UsageError):
@@ -201,6 +211,10 @@ class LostJob(TransientError):
     """The worker or engine that ran a job went away."""
 
 
+class LeaseHeld(TransientError):
+    """Another process of the kind of which one at a time may run runs already."""
+
+
 class FatalError(DesdmError):
     """The record or the code is wrong; report it."""
 
@@ -223,6 +237,10 @@ class ProgramFailed(FatalError):
 
 class StaleToken(FatalError):
     """A late twin of a job asks to be registered."""
+
+
+class LeaseLost(FatalError):
+    """Another process has taken the lease of this one, which must write nothing more and end."""
 
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
