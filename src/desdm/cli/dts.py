@@ -13,6 +13,7 @@ import click
 
 from desdm.cli.clockoption import Clock, clock_option
 from desdm.cli.context import CommandContext, CommandGroup, json_option, pass_command_context
+from desdm.schema.operationstates import DeliveryState
 
 if TYPE_CHECKING:
     from desdm.operations.dts import ArrivalStatus, Delivery, Receiver
@@ -357,7 +358,7 @@ def _line(delivery: Delivery) -> str:
 def _print_deliveries(context: CommandContext, deliveries: Sequence[Delivery]) -> None:
     """Print deliveries, those that were not ingested first."""
     counts = Counter(d.state.value for d in deliveries)
-    ordered = sorted(deliveries, key=lambda d: d.state.value == "ingested")
+    ordered = sorted(deliveries, key=lambda d: d.state is DeliveryState.INGESTED)
     for delivery in ordered[:_MOST]:
         click.echo(_line(delivery))
     if len(ordered) > _MOST:
@@ -391,7 +392,7 @@ def _print_status(context: CommandContext, status: ArrivalStatus) -> None:
     context.table(
         titles, rows, empty="nothing has arrived; see: desdm dts accept --help, desdm dts watch --help"
     )
-    open_ones = [d for d in status.deliveries if d.state.value == "quarantined" or d.open]
+    open_ones = [d for d in status.deliveries if d.state is DeliveryState.QUARANTINED or d.open]
     for delivery in open_ones[:_MOST]:
         click.echo(_line(delivery))
     for one in [e for e in status.expected if e.missing][:_MOST]:
