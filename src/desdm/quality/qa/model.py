@@ -1,0 +1,105 @@
+"""Records of quality assessment by people: subjects, marks, entries of the review queue, thresholds, dispatches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from desdm.schema.operationstates import Mark, Office, ReviewCause, ReviewState, Severity, SubjectKind
+
+__all__ = ["NewReview", "QaMark", "Review", "Subject"]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is marked or reviewed.
+
+    Attributes
+    ----------
+    kind, name
+        Kind, and canonical name: D00229686, D00229686_c10, the tile, the run, the file.
+    expnum, ccdnum
+        Exposure and CCD, of these.
+    attempt_id, run
+        Attempt whose data count for it, and its name; None and empty without one.
+    desfile_id
+        Number of the file, of a file.
+    """
+
+    kind: SubjectKind
+    name: str
+    expnum: int | None = None
+    ccdnum: int | None = None
+    attempt_id: int | None = None
+    run: str = ""
+    desfile_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QaMark:
+    """A mark of a person on data; the newest of a subject counts.
+
+    Attributes
+    ----------
+    evidence
+        What the author saw and what the mark changed, JSON.
+    own_work
+        Whether the author blessed what they had processed themselves.
+    """
+
+    id: int
+    subject_kind: SubjectKind
+    subject: str
+    pfw_attempt_id: int | None
+    desfile_id: int | None
+    verdict: Mark
+    defect_code: str | None
+    severity: Severity | None
+    reason: str
+    evidence: str
+    seen_digest: str
+    author: str
+    office: Office | None
+    own_work: bool
+    marked_at: datetime
+    supersedes_id: int | None
+
+
+class NewReview(NamedTuple):
+    """An entry that is to be put up for review."""
+
+    subject_kind: SubjectKind
+    subject: str
+    attempt_id: int
+    nite: str | None
+    band: str | None
+    cause: ReviewCause
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """An entry of the review queue.
+
+    Attributes
+    ----------
+    run
+        Attempt that produced what is reviewed.
+    taken_by, lease_until
+        Who looks at it, and until when (UTC) it is kept for that person.
+    """
+
+    id: int
+    subject_kind: SubjectKind
+    subject: str
+    run: str
+    nite: str | None
+    band: str | None
+    cause: ReviewCause
+    text: str
+    state: ReviewState
+    taken_by: str | None
+    lease_until: datetime | None
+    qa_mark_id: int | None
+    opened_at: datetime
