@@ -17,6 +17,7 @@ from desdm.release import manifest, store
 from desdm.release.blocking import blockers_of_release
 from desdm.release.checktable import check_table
 from desdm.release.contents import contents_of
+from desdm.release.defects import check_defects
 from desdm.release.exposures import check_exposures, check_suspects
 from desdm.release.findings import Check, correction, errors, failed, note, passed
 from desdm.release.hats import parts
@@ -152,6 +153,7 @@ def check_lineage(
     return [
         *check_exposures(conn, name, contents, scopes, withdrawn, published=published),
         *check_withdrawn(conn, name, contents, withdrawn, published=published),
+        *check_defects(conn, contents, withdrawn, name, published=published),
         *check_suspects(conn, name, contents, published=published),
     ]
 
