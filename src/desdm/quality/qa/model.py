@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from desdm.schema.operationstates import Mark, Office, ReviewCause, ReviewState, Severity, SubjectKind
 
-__all__ = ["NewReview", "QaMark", "Review", "Subject"]
+__all__ = ["NewReview", "Number", "QaMark", "Review", "Subject", "Threshold"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +103,56 @@ class Review:
     lease_until: datetime | None
     qa_mark_id: int | None
     opened_at: datetime
+
+
+class Number(NamedTuple):
+    """A QA number of a run; ``ccdnum`` 0 and ``band`` empty: of no single one."""
+
+    attempt_id: int
+    run: str
+    metric: str
+    module: str
+    band: str
+    ccdnum: int
+    expnum: int | None
+    nite: str | None
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Bounds of a QA number; outside the first pair a person looks at it, outside the second it is bad.
+
+    Attributes
+    ----------
+    band, ccdnum
+        Band and CCD that it is for; ``*`` and 0: all.
+    relative_to
+        Empty: the bounds are values; ``history``: robust deviations from the runs before.
+    expnum_from, expnum_to
+        Exposures for which it is.
+    since, until
+        Times between which it is in force, UTC; None: it is.
+    """
+
+    id: int
+    metric: str
+    band: str
+    ccdnum: int
+    low_warn: float | None
+    high_warn: float | None
+    low_bad: float | None
+    high_bad: float | None
+    relative_to: str
+    expnum_from: int
+    expnum_to: int
+    who: str
+    since: datetime
+    until: datetime | None
+    reason: str
+
+    @property
+    def rank(self) -> tuple[bool, bool, int]:
+        """Order of the thresholds for one number: of a CCD before of a band before of all, then the newest."""
+        return self.ccdnum != 0, self.band != "*", self.id

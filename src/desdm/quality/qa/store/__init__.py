@@ -4,4 +4,5 @@ from __future__ import annotations
 
 from desdm.quality.qa.store.marks import *  # noqa: F403
 from desdm.quality.qa.store.review import *  # noqa: F403
+from desdm.quality.qa.store.thresholds import *  # noqa: F403
 from desdm.quality.qa.store.verdicts import *  # noqa: F403
