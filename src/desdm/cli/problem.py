@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -323,6 +324,50 @@ def evidence(context: CommandContext, number: int, kind: str, ref: str, as_json:
         lambda: click.echo(f"problem {number}: evidence added"),
         as_json,
     )
+
+
+@command.command()
+@click.argument("number", type=int)
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=".", help="Folder for the file."
+)
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=500, show_default=True, help="MB of inputs at most."
+)
+@json_option
+@pass_command_context
+def bundle(context: CommandContext, number: int, out: Path, limit: int, as_json: bool) -> None:
+    """Write all that is needed to see problem NUMBER again elsewhere into one file, without secrets."""
+    from desdm.archive.store import now
+    from desdm.operations.qa.bundle import make_bundle
+    from desdm.release import problems
+
+    facility = context.facility
+    with facility.database.read() as conn:
+        made = make_bundle(
+            conn, facility.config, facility.archive, number, out, now=now(), limit=limit * 1_000_000
+        )
+    with facility.database.write() as conn:
+        problems.add_evidence(
+            conn,
+            number,
+            "bundle",
+            made.path.name,
+            sha256=made.sha256,
+            who=facility.config.operator,
+            now=now(),
+        )
+
+    def human() -> None:
+        click.echo(f"{made.path}, {made.size} bytes, sha-256 {made.sha256}")
+        if made.jobnum:
+            click.echo(f"it can replay job {made.jobnum} of {made.run}, with {len(made.inputs)} inputs")
+        else:
+            click.echo("no run is known in which the problem was seen: nothing can be replayed")
+        if made.missing:
+            click.echo(f"too large, named with their digests only: {', '.join(made.missing)}")
+
+    context.show(asdict(made), human, as_json)
 
 
 def _change(context: CommandContext, verb: str, number: int, reason: str, as_json: bool) -> None:
