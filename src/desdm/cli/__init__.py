@@ -44,6 +44,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("mark", "Quality", "Bless data or mark them defective: exposures, CCDs, tiles, runs, files."),
     Entry("review", "Quality", "The queue of what people are asked to look at."),
     Entry("qa", "Quality", "QA numbers across runs, and their thresholds."),
+    Entry("dispatch", "Quality", "Data sent to working groups with a question, and their answers."),
     Entry("problem", "Quality", "The problem list; what is open holds back what has its subject."),
     Entry("release", "Releases", "Make, fill, check, publish and announce releases."),
     Entry("report", "Looking", "A self-contained page on a run."),

@@ -23,7 +23,7 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--cause", type=click.Choice(_CAUSES), help="Only entries of this cause.")
-@click.option("--nite", default="", type=NIGHT, help="Only of this night.")
+@click.option("--nite", type=NIGHT, help="Only of this night.")
 @click.option("--band", default="", help="Only of this band.")
 @click.option("--all", "everything", is_flag=True, help="Decided ones too.")
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True)
@@ -32,7 +32,7 @@ def command() -> None:
 def list_(
     context: CommandContext,
     cause: str | None,
-    nite: str,
+    nite: str | None,
     band: str,
     everything: bool,
     limit: int,
@@ -48,7 +48,7 @@ def list_(
             conn,
             states=states,
             cause=ReviewCause(cause) if cause else None,
-            nite=nite,
+            nite=nite or "",
             band=band,
             limit=limit,
         )
@@ -73,11 +73,11 @@ def list_(
 
 @command.command("next")
 @click.option("--cause", type=click.Choice(_CAUSES), help="Only entries of this cause.")
-@click.option("--nite", default="", type=NIGHT, help="Only of this night.")
+@click.option("--nite", type=NIGHT, help="Only of this night.")
 @click.option("--band", default="", help="Only of this band.")
 @json_option
 @pass_command_context
-def next_(context: CommandContext, cause: str | None, nite: str, band: str, as_json: bool) -> None:
+def next_(context: CommandContext, cause: str | None, nite: str | None, band: str, as_json: bool) -> None:
     """Take the next entry: it is kept for you for half an hour."""
     from desdm.archive.store import now
     from desdm.quality.qa.review import next_review
@@ -90,7 +90,7 @@ def next_(context: CommandContext, cause: str | None, nite: str, band: str, as_j
             who=facility.config.operator,
             now=now(),
             cause=ReviewCause(cause) if cause else None,
-            nite=nite,
+            nite=nite or "",
             band=band,
         )
     _show(context, entry, as_json)
@@ -115,12 +115,18 @@ def take(context: CommandContext, number: int, as_json: bool) -> None:
 @click.argument("count", type=click.IntRange(min=1))
 @click.option("--seed", type=int, required=True, help="Seed of the generator: the same draws the same.")
 @click.option("--pipeline", default="firstcut", show_default=True)
-@click.option("--nite", default="", type=NIGHT, help="Only runs of this night.")
+@click.option("--nite", type=NIGHT, help="Only runs of this night.")
 @click.option("--reason", default="", help="Why.")
 @json_option
 @pass_command_context
 def sample(
-    context: CommandContext, count: int, seed: int, pipeline: str, nite: str, reason: str, as_json: bool
+    context: CommandContext,
+    count: int,
+    seed: int,
+    pipeline: str,
+    nite: str | None,
+    reason: str,
+    as_json: bool,
 ) -> None:
     """Put up a random sample of COUNT runs that nobody has marked or reviewed."""
     from desdm.archive.store import now
@@ -133,7 +139,7 @@ def sample(
             count,
             seed,
             pipeline=pipeline,
-            nite=nite,
+            nite=nite or "",
             who=facility.config.operator,
             reason=reason,
             scope=facility.production,

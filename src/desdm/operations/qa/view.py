@@ -109,6 +109,8 @@ def view_of(conn: Connection, subject: Subject, scope: Scope) -> View:
     messages = store.message_counts(conn, number) if number is not None else []
     problems = [blocker.problem for blocker in blockers_of_subject(conn, subject)]
     marks = store.marks_of(conn, subject.kind, subject.name)
+    dispatches = store.dispatches(conn, subject=subject.name, everything=True)
+    answers = [(d, a) for d in dispatches for a in store.answers_of(conn, d.id)]
     return View(
         {
             "verdict": tuple(words),
@@ -121,6 +123,9 @@ def view_of(conn: Connection, subject: Subject, scope: Scope) -> View:
                 f"problem {p.id} ({p.severity.value}, {p.state.value}): {p.title or p.text}" for p in problems
             ),
             "exclusions": tuple(one.text for one in mine),
+            "answers": tuple(
+                f"{d.working_group}, {d.question}: {a.verdict.value}, {a.text} ({a.who})" for d, a in answers
+            ),
             "marks": tuple(f"{m.verdict.value} by {m.author} (mark {m.id}): {m.reason}" for m in marks[-1:]),
         }
     )

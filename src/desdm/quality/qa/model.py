@@ -6,9 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from desdm.schema.operationstates import Mark, Office, ReviewCause, ReviewState, Severity, SubjectKind
+from desdm.schema.operationstates import (
+    AnswerVerdict,
+    DispatchState,
+    Mark,
+    Office,
+    ReviewCause,
+    ReviewState,
+    Severity,
+    SubjectKind,
+)
 
-__all__ = ["NewReview", "Number", "QaMark", "Review", "Subject", "Threshold"]
+__all__ = ["Dispatch", "DispatchAnswer", "NewReview", "Number", "QaMark", "Review", "Subject", "Threshold"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +165,31 @@ class Threshold:
     def rank(self) -> tuple[bool, bool, int]:
         """Order of the thresholds for one number: of a CCD before of a band before of all, then the newest."""
         return self.ccdnum != 0, self.band != "*", self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Data sent to a working group, with what is asked, by what the answer is judged, and when it is due (UTC)."""
+
+    id: int
+    working_group: str
+    subject_kind: SubjectKind
+    subject: str
+    question: str
+    criteria: str
+    due_at: datetime
+    state: DispatchState
+    opened_by: str
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchAnswer:
+    """Answer of a working group; ``file`` names the file with its findings, None without one."""
+
+    id: int
+    verdict: AnswerVerdict
+    text: str
+    who: str
+    answered_at: datetime
+    file: str | None
