@@ -123,7 +123,7 @@ def test_the_problem_list(desk: Run) -> None:
     desk("problem", "note", "1", "half of the night", "--impression")
     desk("problem", "evidence", "1", "page", "https://example.org/sky")
     desk("problem", "close", "1", "gone", fails="when a test or run shows")
-    assert desk("problem", "close", "1", "gone", "--evidence", "run:D00000003_r1p02", "--json")["shown"]
+    assert desk("problem", "close", "1", "gone", "--evidence", "run:D00000003_r1p01", "--json")["shown"]
     text = desk("problem", "show", "1")
     assert (
         "impression: half of the night" in text

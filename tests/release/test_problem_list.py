@@ -34,11 +34,14 @@ def act(conn: Any, verb: str, number: int, **more: Any) -> Any:
 
 def test_the_life_of_a_problem_that_a_program_proposed(database: Database) -> None:
     with database.write() as conn:
+        attempt(conn, 2, att=2)
         number = propose(conn)
         for verb in ("confirm_problem", "take_problem", "fix_problem"):
             act(conn, verb, number)
         with pytest.raises(UsageError, match="when a test or run shows"):
             problems.close_problem(conn, number, "new flat", who="mary", now=NOW)
+        with pytest.raises(NotFoundError, match="no run D00000001_r9p01"):
+            problems.close_problem(conn, number, "new flat", who="mary", proof=("run", "D00000001_r9p01"))
         proof = ("run", "D00000001_r1p02")
         assert problems.close_problem(conn, number, "new flat", who="mary", proof=proof, now=NOW)
         file = problems.problem_file(conn, number)
@@ -156,7 +159,7 @@ def test_a_problem_five_steps_above_a_tile_blocks_with_the_path(chain: Database)
         problems.fix_problem(conn, number, "new code", who="ann", now=NOW)
     assert found(), "what is said to be fixed still blocks"
     with chain.write() as conn:
-        problems.close_problem(conn, number, "new code", who="ann", proof=("run", "D00000001_r1p02"), now=NOW)
+        problems.close_problem(conn, number, "new code", who="ann", proof=("run", "D00000001_r1p01"), now=NOW)
     assert found() == []
 
 

@@ -283,5 +283,6 @@ def _text(result: MarkResult) -> str:
         )
         text += f"; {subject.run} {change}"
     if result.files:
-        text += f"; {len(result.files)} files of it are marked too"
+        count = len(result.files)
+        text += f"; {count} {'file of it is' if count == 1 else 'files of it are'} marked too"
     return text + ("; you processed it yourself, which is recorded" if result.own_work else "")

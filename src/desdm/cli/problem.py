@@ -165,7 +165,7 @@ def list_(
         (
             p.id,
             f"{p.subject_kind} {p.subject}",
-            p.text,
+            p.title or p.text,
             p.severity.value,
             p.state.value,
             p.occurrences,
@@ -362,6 +362,8 @@ def bundle(context: CommandContext, number: int, out: Path, limit: int, as_json:
         click.echo(f"{made.path}, {made.size} bytes, sha-256 {made.sha256}")
         if made.jobnum:
             click.echo(f"it can replay job {made.jobnum} of {made.run}, with {len(made.inputs)} inputs")
+        elif made.run:
+            click.echo(f"{made.run} has no job: nothing can be replayed")
         else:
             click.echo("no run is known in which the problem was seen: nothing can be replayed")
         if made.missing:

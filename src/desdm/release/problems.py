@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from desdm.archive.catalog import attempt_number
 from desdm.errors import ConflictError, DesdmError, NotFoundError, UsageError
 from desdm.release import store
 from desdm.release.model import Evidence, Problem, ProblemNote
@@ -383,12 +384,19 @@ def add_evidence(
         One of `EVIDENCE_KINDS`; name of the run, test or file, text of the message, address.
     sha256
         Digest of the bytes of a file.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such problem, or no such run.
     """
     if kind not in EVIDENCE_KINDS:
         raise UsageError(f"evidence is one of {', '.join(EVIDENCE_KINDS)}; not {kind!r}")
     if not ref.strip():
         raise UsageError("name the evidence")
     problem = _required(conn, number)
+    if kind == "run":
+        attempt_number(conn, ref)
     store.insert_evidence(conn, number, kind, ref.strip(), sha256=sha256, who=who, when=now)
     _record(conn, problem, who, f"problem {number}: evidence, {kind} {ref.strip()}"[:2000], "")
 

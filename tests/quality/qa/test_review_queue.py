@@ -16,6 +16,7 @@ from sqlalchemy import insert, update
 
 from desdm.archive.model import Scope
 from desdm.errors import ConflictError, NotFoundError, UsageError
+from desdm.operations.qa.badnumbers import propose_bad_numbers
 from desdm.operations.qa.focalplane import focal_plane, focal_plane_svg
 from desdm.quality.qa import store
 from desdm.quality.qa.model import Threshold
@@ -30,6 +31,7 @@ from desdm.quality.qa.review import (
 )
 from desdm.quality.qa.thresholds import LAST_EXPOSURE, end_threshold, set_threshold
 from desdm.quality.qa.verdict import overrule, record
+from desdm.release.problems import problems
 from desdm.schema import pfw_attempt, qa_metric, qa_review, task
 from desdm.schema.database import Database
 from desdm.schema.operationstates import ReviewCause, ReviewState
@@ -151,6 +153,19 @@ def test_thresholds_overrule_the_history_and_the_narrowest_counts(history: Datab
         assert found[0].text == "sky of CCD 2 = 250 e, above 240"
         end_threshold(conn, wide, reason="too wide", who="ann", now=NOW)
         assert [o.number.ccdnum for o in outliers_of(conn, 20, SCOPE)] == [2, 1]
+
+
+def test_a_bad_number_is_proposed_once_as_a_problem_of_its_ccd(history: Database) -> None:
+    with history.write() as conn:
+        run(conn, 20)
+        numbers(conn, 20, sky_c1=101.0, sky_c2=250.0)
+        set_threshold(conn, bounds(high_warn=210.0, high_bad=240.0))
+        for _ in range(2):
+            propose_bad_numbers(conn, SCOPE, "D00000020_r1p01", who="thresholds", now=NOW)
+        assert propose_bad_numbers(conn, SCOPE, "D00000001_r1p01", who="thresholds", now=NOW) == []
+        (problem,) = problems(conn)
+    assert (problem.subject_kind, problem.subject, problem.state) == ("ccd", "D00000020_c02", "new")
+    assert (problem.text, problem.occurrences, problem.blocks) == ("sky of CCD 2 = 250 e, above 240", 2, True)
 
 
 def test_a_threshold_ends_the_one_before_it_and_keeps_it(database: Database) -> None:

@@ -22,7 +22,7 @@ from desdm import wcl
 from desdm.archive import catalog
 from desdm.archive.archive import Archive
 from desdm.archive.catalog import attempt_number
-from desdm.archive.model import FileRecord
+from desdm.archive.model import FileRecord, Scope
 from desdm.archive.store import attempt_names
 from desdm.config import Config, password
 from desdm.errors import NotFoundError
@@ -32,8 +32,8 @@ from desdm.framework.watch import store as watch
 from desdm.operations.qa.redact import Redactor, secrets_of_environment
 from desdm.operations.qa.replay import FOLDER, Expectation, plain_message
 from desdm.operations.qa.store import FaultyJob, faulty_job
+from desdm.quality.qa.subjects import find_subject
 from desdm.release.problems import ProblemFile, problem_file
-from desdm.schema.runname import RunName
 
 __all__ = ["ENVIRONMENT", "LIMIT", "Bundle", "make_bundle"]
 
@@ -119,7 +119,7 @@ def make_bundle(
     redactor = Redactor([*secrets_of_environment(environment), password(config) or ""])
     texts = {"problem.json": _json(asdict(file))}
     texts["environment.json"] = _json(_environment(environment, now))
-    attempt_id = _attempt(conn, file)
+    attempt_id = _attempt(conn, file, Scope(config.project, config.campaign))
     run, jobnum = "", 0
     binaries: list[FileRecord] = []
     missing: list[FileRecord] = []
@@ -161,13 +161,19 @@ def make_bundle(
     )
 
 
-def _attempt(conn: Connection, file: ProblemFile) -> int | None:
-    """Return the attempt in which a problem was seen: its own, its subject, or the first run in its evidence."""
-    if file.problem.pfw_attempt_id is not None:
-        return file.problem.pfw_attempt_id
-    names = [file.problem.subject] if file.problem.subject_kind == "attempt" else []
-    names += [e.ref for e in file.evidence if e.kind == "run"]
-    run = next((name for name in names if RunName.parse(name)), None)
+def _attempt(conn: Connection, file: ProblemFile, scope: Scope) -> int | None:
+    """Return the attempt in which a problem was seen: its own, the one of its subject, or the first run in its evidence."""
+    problem = file.problem
+    if problem.pfw_attempt_id is not None:
+        return problem.pfw_attempt_id
+    if problem.subject_kind in ("attempt", "exposure", "ccd", "tile", "file"):
+        try:
+            subject = find_subject(conn, problem.subject, scope)
+        except NotFoundError:
+            subject = None
+        if subject is not None and subject.attempt_id is not None:
+            return subject.attempt_id
+    run = next((e.ref for e in file.evidence if e.kind == "run"), None)
     return attempt_number(conn, run) if run else None
 
 
