@@ -48,9 +48,16 @@ def open_(
     facility = context.facility
     with facility.database.write() as conn:
         one = open_dispatch(
-            conn, group, subject, question, criteria, due,
-            who=facility.config.operator, scope=facility.production, now=now(),
-        )  # fmt: skip
+            conn,
+            group,
+            subject,
+            question,
+            criteria,
+            due,
+            who=facility.config.operator,
+            scope=facility.production,
+            now=now(),
+        )
     _show(context, one, as_json)
 
 
@@ -71,11 +78,16 @@ def list_(context: CommandContext, group: str, subject: str, everything: bool, a
     late = {one.id for one in rows if one.due_at < today and one.state.value in ("offered", "accepted")}
     cells = [
         (
-            one.id, one.working_group, one.subject, one.question,
-            f"{one.due_at:%Y-%m-%d}{' late' if one.id in late else ''}", one.state.value, one.opened_by,
+            one.id,
+            one.working_group,
+            one.subject,
+            one.question,
+            f"{one.due_at:%Y-%m-%d}{' late' if one.id in late else ''}",
+            one.state.value,
+            one.opened_by,
         )
         for one in rows
-    ]  # fmt: skip
+    ]
     titles = ("NUMBER", "GROUP", "SUBJECT", "QUESTION", "DUE", "STATE", "BY")
     context.show(
         [{**asdict(one), "late": one.id in late} for one in rows],

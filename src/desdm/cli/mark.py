@@ -177,13 +177,17 @@ def _mark_list(context: CommandContext, listed: IO[str], order: MarkOrder, go: b
             ("SUBJECT", "KIND", "RUN", "MARK", "DATA BEFORE", "DATA AFTER", "NOTE"),
             [
                 (
-                    r.subject.name, r.subject.kind.value, r.subject.run, r.verdict.value,
-                    r.before.value if r.before else "", r.after.value if r.after else "",
+                    r.subject.name,
+                    r.subject.kind.value,
+                    r.subject.run,
+                    r.verdict.value,
+                    r.before.value if r.before else "",
+                    r.after.value if r.after else "",
                     r.tags.note if r.number is not None else "marked so already",
                 )
                 for r in results
             ],
-        )  # fmt: skip
+        )
         new = sum(r.number is not None for r in results)
         click.echo(f"{new} marked" if go else f"{new} would be marked; to do it add --go")
         print_holders(affected)
@@ -229,8 +233,15 @@ def _show(context: CommandContext, subject: str, cut: str, as_json: bool) -> Non
         "verdict": newest.verdict if newest else None,
         "marks": [
             {
-                "mark": m.id, "verdict": m.verdict, "severity": m.severity, "code": m.defect_code, "reason": m.reason,
-                "author": m.author, "office": m.office, "own_work": m.own_work, "marked_at": m.marked_at,
+                "mark": m.id,
+                "verdict": m.verdict,
+                "severity": m.severity,
+                "code": m.defect_code,
+                "reason": m.reason,
+                "author": m.author,
+                "office": m.office,
+                "own_work": m.own_work,
+                "marked_at": m.marked_at,
                 "seen_digest": m.seen_digest,
             }
             for m in found.marks
@@ -239,7 +250,7 @@ def _show(context: CommandContext, subject: str, cut: str, as_json: bool) -> Non
         "blockers": found.blockers,
         "own_marks": found.own_marks,
         "seen": found.view.token,
-    }  # fmt: skip
+    }
     context.show(document, lambda: _print_standing(found), as_json)
 
 

@@ -62,9 +62,22 @@ def set_(
 
     facility = context.facility
     row = Threshold(
-        0, metric, band, ccdnum, low_warn, high_warn, low_bad, high_bad, relative_to or "", first,
-        LAST_EXPOSURE if last is None else last, facility.config.operator, now(), None, reason,
-    )  # fmt: skip
+        0,
+        metric,
+        band,
+        ccdnum,
+        low_warn,
+        high_warn,
+        low_bad,
+        high_bad,
+        relative_to or "",
+        first,
+        LAST_EXPOSURE if last is None else last,
+        facility.config.operator,
+        now(),
+        None,
+        reason,
+    )
     with facility.database.write() as conn:
         number = set_threshold(conn, row)
     context.show({"threshold": number}, lambda: click.echo(f"threshold {number} is set"), as_json)
@@ -84,16 +97,37 @@ def list_(context: CommandContext, metric: str, everything: bool, as_json: bool)
         rows = store.thresholds(conn, metric=metric, everything=everything)
     cells = [
         (
-            t.id, t.metric, t.band, t.ccdnum or "all", t.low_bad, t.low_warn, t.high_warn, t.high_bad,
-            t.relative_to or "values", f"{t.expnum_from}-{'' if t.expnum_to == LAST_EXPOSURE else t.expnum_to}",
-            t.who, t.reason, t.until,
+            t.id,
+            t.metric,
+            t.band,
+            t.ccdnum or "all",
+            t.low_bad,
+            t.low_warn,
+            t.high_warn,
+            t.high_bad,
+            t.relative_to or "values",
+            f"{t.expnum_from}-{'' if t.expnum_to == LAST_EXPOSURE else t.expnum_to}",
+            t.who,
+            t.reason,
+            t.until,
         )
         for t in rows
-    ]  # fmt: skip
+    ]
     titles = (
-        "NUMBER", "METRIC", "BAND", "CCD", "LOW BAD", "LOW WARN", "HIGH WARN", "HIGH BAD", "OF", "EXPOSURES", "BY", "WHY",
+        "NUMBER",
+        "METRIC",
+        "BAND",
+        "CCD",
+        "LOW BAD",
+        "LOW WARN",
+        "HIGH WARN",
+        "HIGH BAD",
+        "OF",
+        "EXPOSURES",
+        "BY",
+        "WHY",
         "UNTIL",
-    )  # fmt: skip
+    )
     context.show(
         [asdict(t) for t in rows],
         lambda: context.table(titles, cells, expendable=("EXPOSURES", "UNTIL"), empty="no threshold is set"),
@@ -150,7 +184,7 @@ def trend(
         )
         numbers = [
             n
-            for n in store.numbers_of(conn, attempts, metric)
+            for n in store.numbers_of(conn, attempts, [metric])
             if band in ("", n.band) and ccdnum in (None, n.ccdnum)
         ]
     cells = [(n.run, n.nite, n.band, n.ccdnum or "", n.module, f"{n.value:.6g}", n.unit) for n in numbers]

@@ -43,8 +43,18 @@ _LOG = logging.getLogger(__name__)
 
 #: Kinds of subjects of a problem.
 KINDS = (
-    "release", "tag", "tile", "exposure", "ccd", "attempt", "unit", "file", "nite", "delivery", "notice",
-)  # fmt: skip
+    "release",
+    "tag",
+    "tile",
+    "exposure",
+    "ccd",
+    "attempt",
+    "unit",
+    "file",
+    "nite",
+    "delivery",
+    "notice",
+)
 
 #: Kinds of evidence.
 EVIDENCE_KINDS = ("run", "test", "file", "message", "number", "page", "bundle", "answer")
@@ -146,9 +156,17 @@ def open_problem(
     severity = severity or (Severity.BLOCK if blocks else Severity.DEGRADE)
     when, subject, text = now or _now(), subject.strip(), text.strip()
     number = store.insert_problem(
-        conn, kind, subject, text, severity=severity, state=ProblemState.CONFIRMED, who=who, when=when,
-        title=title.strip(), impression=impression.strip(),
-    )  # fmt: skip
+        conn,
+        kind,
+        subject,
+        text,
+        severity=severity,
+        state=ProblemState.CONFIRMED,
+        who=who,
+        when=when,
+        title=title.strip(),
+        impression=impression.strip(),
+    )
     store.insert_note(
         conn, number, text, who=who, when=when, change=(None, ProblemState.CONFIRMED), severity=severity
     )
@@ -195,10 +213,19 @@ def propose_problem(conn: Connection, proposal: Proposal, *, who: str, now: date
         store.count_again(conn, known.id, now)
         return known.id
     number = store.insert_problem(
-        conn, kind, subject, text, severity=proposal.severity, state=ProblemState.NEW, who=who, when=now,
-        title=proposal.title.strip(), impression=proposal.impression.strip(),
-        dedupe_key=proposal.dedupe_key, attempt_id=proposal.attempt_id,
-    )  # fmt: skip
+        conn,
+        kind,
+        subject,
+        text,
+        severity=proposal.severity,
+        state=ProblemState.NEW,
+        who=who,
+        when=now,
+        title=proposal.title.strip(),
+        impression=proposal.impression.strip(),
+        dedupe_key=proposal.dedupe_key,
+        attempt_id=proposal.attempt_id,
+    )
     store.insert_note(
         conn, number, text, who=who, when=now, change=(None, ProblemState.NEW), severity=proposal.severity
     )
@@ -311,9 +338,16 @@ def reopen_problem(conn: Connection, number: int, reason: str, *, who: str, now:
     if earlier.closed_at is None:
         raise ConflictError(f"problem {number} is {earlier.state.value}: it is open")
     again = open_problem(
-        conn, earlier.subject_kind, earlier.subject, f"{earlier.text}\nAgain, after problem {number}: {reason}",
-        who=who, severity=earlier.severity, title=earlier.title, impression=earlier.impression, now=now,
-    )  # fmt: skip
+        conn,
+        earlier.subject_kind,
+        earlier.subject,
+        f"{earlier.text}\nAgain, after problem {number}: {reason}",
+        who=who,
+        severity=earlier.severity,
+        title=earlier.title,
+        impression=earlier.impression,
+        now=now,
+    )
     store.insert_note(conn, number, f"opened again as problem {again}: {reason}", who=who, when=now)
     return _required(conn, again)
 

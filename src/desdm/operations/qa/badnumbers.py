@@ -48,8 +48,13 @@ def propose_bad_numbers(conn: Connection, scope: Scope, run: str, *, who: str, n
             kind, name = SubjectKind.CCD, ccd_name(subject.expnum, ccdnum)
         text = "; ".join(one.text for one in bad[:_NAMED])
         proposal = Proposal(
-            kind.value, name, f"bad {bad[0].number.metric}", text, Severity.BLOCK, f"numbers:{run}:{name}"[:200],
+            kind.value,
+            name,
+            f"bad {bad[0].number.metric}",
+            text,
+            Severity.BLOCK,
+            f"numbers:{run}:{name}"[:200],
             attempt_id=attempt_id,
-        )  # fmt: skip
+        )
         numbers.append(propose_problem(conn, proposal, who=who, now=now))
     return numbers

@@ -39,9 +39,17 @@ __all__ = ["ENVIRONMENT", "LIMIT", "Bundle", "make_bundle"]
 
 #: Variables of the environment that go into a report; all others stay.
 ENVIRONMENT = (
-    "LANG", "LC_ALL", "LC_NUMERIC", "TZ", "PYTHONHASHSEED", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS", "MALLOC_ARENA_MAX",
-)  # fmt: skip
+    "LANG",
+    "LC_ALL",
+    "LC_NUMERIC",
+    "TZ",
+    "PYTHONHASHSEED",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "MALLOC_ARENA_MAX",
+)
 #: Bytes of inputs that go into a report, unless another number is asked for.
 LIMIT = 500_000_000
 #: Bytes of a log, from its end.

@@ -323,9 +323,19 @@ def _require_as_seen(view: View, subject: Subject, token: str) -> None:
 
 def _same(newest: QaMark, subject: Subject, order: MarkOrder, who: str, reason: str) -> bool:
     """Tell whether the newest mark is this one already."""
-    return (newest.verdict, newest.author, newest.reason, newest.pfw_attempt_id, newest.defect_code or "") == (
-        order.verdict, who[:32], reason, subject.attempt_id, order.code,
-    )  # fmt: skip
+    return (
+        newest.verdict,
+        newest.author,
+        newest.reason,
+        newest.pfw_attempt_id,
+        newest.defect_code or "",
+    ) == (
+        order.verdict,
+        who[:32],
+        reason,
+        subject.attempt_id,
+        order.code,
+    )
 
 
 def _require_may_bless(conn: Connection, subject: Subject, order: MarkOrder, who: str, now: datetime) -> bool:

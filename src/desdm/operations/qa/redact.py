@@ -18,7 +18,12 @@ _NAME = (
 _IS = rf"[\"']?{_NAME}[\"']?\s*(?:=>|[:=])\s*"
 _SECRET_NAME = re.compile(_NAME, re.IGNORECASE)
 _RULES = (
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), REMOVED),
+    (
+        re.compile(
+            r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+        ),
+        REMOVED,
+    ),
     # user:password@host in an address
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s@/]+@", re.IGNORECASE), rf"\1:{REMOVED}@"),
     (re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\1 {REMOVED}"),
@@ -31,7 +36,7 @@ _RULES = (
     (re.compile(rf"({_IS})'[^'\n]*'", re.IGNORECASE), rf"\1'{REMOVED}'"),
     (re.compile(rf"({_IS})[^\s,;}}\"'\[]+", re.IGNORECASE), rf"\1{REMOVED}"),
     (re.compile(rf"(--{_NAME}\s+)[^\s-]\S*", re.IGNORECASE), rf"\1{REMOVED}"),
-)  # fmt: skip
+)
 #: Shorter values occur in texts by chance.
 _SHORTEST = 6
 

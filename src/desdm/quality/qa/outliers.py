@@ -28,8 +28,18 @@ _FAR = 6.0
 _FLOOR = 0.01
 #: Numbers that are compared with their history without a threshold of their own.
 WATCHED = frozenset(
-    ("sky", "fwhm", "fwhm_mean", "ellipticity", "zeropoint", "astrom_rms", "goodfrac", "saturated_frac", "cray_frac")
-)  # fmt: skip
+    (
+        "sky",
+        "fwhm",
+        "fwhm_mean",
+        "ellipticity",
+        "zeropoint",
+        "astrom_rms",
+        "goodfrac",
+        "saturated_frac",
+        "cray_frac",
+    )
+)
 #: Value of ``relative_to``: the bounds are deviations.
 HISTORY = "history"
 
@@ -87,7 +97,7 @@ def deviation(value: float, history: Sequence[float]) -> float | None:
     return (value - middle) / spread
 
 
-def history_of(conn: Connection, attempt_id: int, numbers: Iterable[Number], scope: Scope) -> History:
+def history_of(conn: Connection, attempt_id: int, numbers: Sequence[Number], scope: Scope) -> History:
     """Return the values of the runs before an attempt with which its numbers are compared.
 
     Parameters
@@ -108,7 +118,7 @@ def history_of(conn: Connection, attempt_id: int, numbers: Iterable[Number], sco
         earlier = store.earlier_attempts(conn, attempt_id, pipeline, band, scope, _LAST)
         if len(earlier) < _FEWEST:
             continue
-        for number in store.numbers_of(conn, earlier):
+        for number in store.numbers_of(conn, earlier, {n.metric for n in numbers}):
             values.setdefault(key_of(number), []).append(number.value)
     return History(values)
 
@@ -157,7 +167,8 @@ def outliers_of(
     if not numbers:
         return []
     rows = store.thresholds(conn) if rows is None else rows
-    history = history_of(conn, attempt_id, numbers, scope)
+    compared = WATCHED | {t.metric for t in rows}
+    history = history_of(conn, attempt_id, [n for n in numbers if n.metric in compared], scope)
     found = [one for number in numbers for one in _judge(number, rows, history)]
     return sorted(found, key=lambda o: (not o.bad, -abs(o.deviation or 0.0)))
 

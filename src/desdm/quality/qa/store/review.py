@@ -33,8 +33,12 @@ __all__ = [
 _WHOLE = (SubjectKind.EXPOSURE.value, SubjectKind.TILE.value, SubjectKind.ATTEMPT.value)
 #: Order of causes: what the rules could not decide comes first, the sample last.
 _CAUSES = (
-    ReviewCause.ASKED, ReviewCause.UNKNOWN, ReviewCause.FLAGGED, ReviewCause.OUTLIER, ReviewCause.SAMPLE,
-)  # fmt: skip
+    ReviewCause.ASKED,
+    ReviewCause.UNKNOWN,
+    ReviewCause.FLAGGED,
+    ReviewCause.OUTLIER,
+    ReviewCause.SAMPLE,
+)
 #: Number of the advisory lock on the review queue.
 _REVIEWS = 0x0DE55B32
 

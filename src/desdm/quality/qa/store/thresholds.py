@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, func, insert, or_, select, update
@@ -87,7 +87,9 @@ def end_threshold(conn: Connection, number: int, until: datetime) -> bool:
     return done.rowcount == 1
 
 
-def numbers_of(conn: Connection, attempts: Sequence[int], metric: str = "") -> list[Number]:
+def numbers_of(
+    conn: Connection, attempts: Sequence[int], metrics: Collection[str] | None = None
+) -> list[Number]:
     """Return the QA numbers of attempts, with module, and with exposure, night and band of the verdict on it.
 
     Parameters
@@ -96,8 +98,8 @@ def numbers_of(conn: Connection, attempts: Sequence[int], metric: str = "") -> l
         Connection to the database.
     attempts
         Numbers of the attempts.
-    metric
-        Only of this name; empty: all.
+    metrics
+        Only of these names; None: all.
     """
     facts: dict[int, tuple[int, str | None, str | None]] = {}
     parameters = {"among": packed(conn, attempts)}
@@ -109,16 +111,24 @@ def numbers_of(conn: Connection, attempts: Sequence[int], metric: str = "") -> l
     m, a = qa_metric.c, pfw_attempt.c
     query = (
         select(
-            a.id, a.unitname, a.reqnum, a.attnum, m.name, pfw_wrapper.c.modname, m.band, m.wrapkeys, m.value,
+            a.id,
+            a.unitname,
+            a.reqnum,
+            a.attnum,
+            m.name,
+            pfw_wrapper.c.modname,
+            m.band,
+            m.wrapkeys,
+            m.value,
             m.unit,
         )
         .select_from(qa_metric.join(pfw_attempt, a.id == m.pfw_attempt_id))
         .outerjoin(pfw_wrapper, pfw_wrapper.c.task_id == m.task_id)
         .where(among(conn, m.pfw_attempt_id))
         .order_by(a.id, m.name, m.task_id)
-    )  # fmt: skip
-    if metric:
-        query = query.where(m.name == metric)
+    )
+    if metrics is not None:
+        query = query.where(m.name.in_(sorted(metrics)))
     numbers = []
     for row in conn.execute(query, parameters):
         keys = dict(item.partition("=")[::2] for item in row[7].split(",") if "=" in item)
