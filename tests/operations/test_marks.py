@@ -159,6 +159,9 @@ def test_a_mark_carries_what_was_seen_and_is_refused_if_that_changed(night: Data
         (row,) = marks_of(conn, SubjectKind.EXPOSURE, "D00000001")
     assert row.seen_digest == done.view.digest
     assert "problem 1" in json.loads(row.evidence)["seen"]["open problems"][0]
+    assert mark(night, "1", BAD, seen=seen).number is None, (
+        "sent twice: nothing is refused, and nothing added"
+    )
     with pytest.raises(UsageError, match="64 hexadecimal"):
         mark(night, "1", BAD, seen="abc", reason="other")
 

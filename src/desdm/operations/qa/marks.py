@@ -180,50 +180,23 @@ def mark_subject(
         What the author saw has changed; an open problem or an exclusion forbids to bless it; the author processed it and
         another person could bless it; the run has not ended.
     """
-    require_reason(order.reason)
+    _require_complete(order)
     reason = order.reason.strip()
-    if order.verdict is not Mark.DEFECTIVE and (order.code or order.severity is not None):
-        raise UsageError("--code and --severity describe a defect; leave them out, or mark it defective")
-    if len(order.code) > _CODE:
-        raise UsageError(f"--code is one word of at most {_CODE} characters")
     store.lock_marks(conn)
     subject = find_subject(conn, name, scope, order.cut)
     view = view_of(conn, subject, scope)
-    _require_as_seen(view, subject, order.seen)
     newest = store.newest_mark(conn, subject.kind, subject.name)
-    if newest is not None and newest.verdict is Mark.WITHDRAWN and order.verdict is Mark.WITHDRAWN:
-        raise NotFoundError(f"{subject.name}: its mark is withdrawn already")
-    if newest is None and order.verdict is Mark.WITHDRAWN:
-        raise NotFoundError(f"{subject.name} has no mark to withdraw; see: desdm mark {subject.name}")
     state = _data_state(conn, subject)
     if newest is not None and _same(newest, subject, order, who, reason) and _agrees(order.verdict, state):
         return MarkResult(subject, order.verdict, None, view, state, state)
+    _require_as_seen(view, subject, order.seen)
     own = order.verdict is Mark.BLESSED and _require_may_bless(conn, subject, order, who, now)
-    before = after = None
-    tags = TagChange()
-    excluded = False
-    files: dict[int, str] = {}
-    if order.verdict is Mark.WITHDRAWN and newest is not None:
+    if order.verdict is Mark.WITHDRAWN:
+        newest = _mark_to_withdraw(subject, newest)
         subject = _with_attempt_of(conn, subject, newest)
-        before, after, tags = _take_back(conn, subject, newest, who=who, reason=reason, scope=scope)
-    elif subject.kind is SubjectKind.CCD and order.verdict is Mark.DEFECTIVE:
-        assert subject.expnum is not None and subject.ccdnum is not None
-        excluded = not _is_excluded(conn, subject)
-        tags = exclude_exposure(conn, subject.expnum, subject.ccdnum, reason=reason, who=who, scope=scope)
-    elif subject.kind in (SubjectKind.EXPOSURE, SubjectKind.TILE, SubjectKind.ATTEMPT) and subject.run:
-        result = mark_run(conn, subject.run, _DATA_STATES[order.verdict], who=who, reason=reason)
-        before, after = result.before, result.after
-        if result.changed:
-            tags = refresh_tags_of_run(conn, scope, subject.run, who=who, reason=f"{after.value}: {reason}")
-    elif subject.kind is SubjectKind.EXPOSURE and order.verdict is Mark.DEFECTIVE:
-        assert subject.expnum is not None
-        excluded = not _is_excluded(conn, subject)
-        tags = exclude_exposure(conn, subject.expnum, 0, reason=reason, who=who, scope=scope)
-    if subject.kind is SubjectKind.CCD and subject.attempt_id is not None:
-        assert subject.expnum is not None and subject.ccdnum is not None
-        files = store.files_of_ccd(conn, subject.attempt_id, subject.expnum, subject.ccdnum)
-    office = _office(conn, who, now)
-    severity = order.severity or (Severity.BLOCK if order.verdict is Mark.DEFECTIVE else None)
+        effect = _take_back(conn, subject, newest, who=who, reason=reason, scope=scope)
+    else:
+        effect = _apply(conn, subject, order.verdict, who=who, reason=reason, scope=scope)
     mark = QaMark(
         id=0,
         subject_kind=subject.kind,
@@ -232,29 +205,43 @@ def mark_subject(
         desfile_id=subject.desfile_id,
         verdict=order.verdict,
         defect_code=order.code or None,
-        severity=severity,
+        severity=order.severity or (Severity.BLOCK if order.verdict is Mark.DEFECTIVE else None),
         reason=reason,
-        evidence=_evidence(view, before, after, excluded),
+        evidence=_evidence(view, effect),
         seen_digest=view.digest,
         author=who,
-        office=office,
+        office=_office(conn, who, now),
         own_work=own,
         marked_at=now,
         supersedes_id=newest.id if newest else None,
     )
     number = store.insert_mark(conn, mark)
-    store.insert_file_marks(conn, mark, files)
+    files: dict[int, str] = {}
+    if subject.kind is SubjectKind.CCD and subject.attempt_id is not None:
+        assert subject.expnum is not None and subject.ccdnum is not None
+        files = store.files_of_ccd(conn, subject.attempt_id, subject.expnum, subject.ccdnum)
+        store.insert_file_marks(conn, mark, files)
     if order.verdict is Mark.WITHDRAWN and newest is not None:
         store.open_again(conn, newest.id)
     else:
         store.decide_reviews(conn, subject, order.verdict, number)
-    if subject.kind is SubjectKind.ATTEMPT and after is not None and order.verdict is not Mark.WITHDRAWN:
-        # The change of the data state is an event with this author, subject and reason already.
-        return MarkResult(subject, order.verdict, number, view, before, after, tags, own)
-    text = f"{subject.name} {order.verdict.value}" + (f" ({order.code})" if order.code else "")
-    text += ", by the person who processed it" if own else ""
-    record_event(conn, EventKind.REVIEW, who, text, subject.attempt_id, subject=subject.name, reason=reason)
-    return MarkResult(subject, order.verdict, number, view, before, after, tags, own, tuple(files.values()))
+    # The change of a run's data state is an event with this author, subject and reason already.
+    if subject.kind is not SubjectKind.ATTEMPT or effect.after is None or order.verdict is Mark.WITHDRAWN:
+        text = f"{subject.name} {order.verdict.value}" + (f" ({order.code})" if order.code else "")
+        text += ", by the person who processed it" if own else ""
+        number_of = subject.attempt_id
+        record_event(conn, EventKind.REVIEW, who, text, number_of, subject=subject.name, reason=reason)
+    return MarkResult(
+        subject,
+        order.verdict,
+        number,
+        view,
+        effect.before,
+        effect.after,
+        effect.tags,
+        own,
+        tuple(files.values()),
+    )
 
 
 def affected_releases(conn: Connection, releases: Path, result: MarkResult) -> list[Holder]:
@@ -309,6 +296,24 @@ def read_list(text: str, reason: str) -> list[tuple[str, str]]:
     if not entries:
         raise UsageError("the list names nothing; write one exposure, CCD, tile, run or file a line")
     return list(entries.items())
+
+
+def _require_complete(order: MarkOrder) -> None:
+    """Raise `UsageError` without a reason, or where what describes a defect stands at another mark."""
+    require_reason(order.reason)
+    if order.verdict is not Mark.DEFECTIVE and (order.code or order.severity is not None):
+        raise UsageError("--code and --severity describe a defect; leave them out, or mark it defective")
+    if len(order.code) > _CODE:
+        raise UsageError(f"--code is one word of at most {_CODE} characters")
+
+
+def _mark_to_withdraw(subject: Subject, newest: QaMark | None) -> QaMark:
+    """Return the mark of a subject that counts; `NotFoundError` without one."""
+    if newest is None:
+        raise NotFoundError(f"{subject.name} has no mark to withdraw; see: desdm mark {subject.name}")
+    if newest.verdict is Mark.WITHDRAWN:
+        raise NotFoundError(f"{subject.name}: its mark is withdrawn already")
+    return newest
 
 
 def _require_as_seen(view: View, subject: Subject, token: str) -> None:
@@ -386,30 +391,55 @@ def _with_attempt_of(conn: Connection, subject: Subject, mark: QaMark) -> Subjec
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Effect:
+    """What a mark changed: data state of a run before and after, tags, and whether it made an exclusion."""
+
+    before: DataState | None = None
+    after: DataState | None = None
+    tags: TagChange = field(default_factory=TagChange)
+    excluded: bool = False
+
+
+def _apply(
+    conn: Connection, subject: Subject, verdict: Mark, *, who: str, reason: str, scope: Scope
+) -> _Effect:
+    """Let data be blessed or defective: set the data state of a run, or exclude a CCD or exposure."""
+    whole = subject.kind in (SubjectKind.EXPOSURE, SubjectKind.TILE, SubjectKind.ATTEMPT)
+    if whole and subject.run:
+        result = mark_run(conn, subject.run, _DATA_STATES[verdict], who=who, reason=reason)
+        tags = TagChange()
+        if result.changed:
+            words = f"{result.after.value}: {reason}"
+            tags = refresh_tags_of_run(conn, scope, subject.run, who=who, reason=words)
+        return _Effect(result.before, result.after, tags)
+    if verdict is Mark.DEFECTIVE and subject.expnum is not None:
+        excluded = not _is_excluded(conn, subject)
+        ccdnum = subject.ccdnum or 0
+        tags = exclude_exposure(conn, subject.expnum, ccdnum, reason=reason, who=who, scope=scope)
+        return _Effect(tags=tags, excluded=excluded)
+    return _Effect()
+
+
 def _take_back(
     conn: Connection, subject: Subject, mark: QaMark, *, who: str, reason: str, scope: Scope
-) -> tuple[DataState | None, DataState | None, TagChange]:
-    """Undo what a mark changed; return data states before and after, and the change of tags."""
+) -> _Effect:
+    """Undo what a mark changed."""
     changed: Mapping[str, str] = json.loads(mark.evidence).get("changed", {})
-    if changed.get("excluded") and subject.expnum is not None:
-        if not _is_excluded(conn, subject):
-            return None, None, TagChange()
+    if changed.get("excluded") and subject.expnum is not None and _is_excluded(conn, subject):
         ccdnum = subject.ccdnum or 0
         tags = lift_exclusion(conn, subject.expnum, ccdnum, reason=reason, who=who, scope=scope)
-        return None, None, tags
+        return _Effect(tags=tags)
     if "before" not in changed or not subject.run:
-        return None, None, TagChange()
+        return _Effect()
     assert subject.attempt_id is not None
     state = archive.attempt_facts(conn, [subject.attempt_id])[subject.attempt_id].data_state
     if state is not DataState(changed["after"]):
-        return (
-            state,
-            state,
-            TagChange(note=f"{subject.run} is {state.value} by a later mark of the run; it stays so"),
-        )
+        note = f"{subject.run} is {state.value} by a later mark of the run; it stays so"
+        return _Effect(state, state, TagChange(note=note))
     result = take_back(conn, subject.run, DataState(changed["before"]), who=who, reason=reason)
     tags = refresh_tags_of_run(conn, scope, subject.run, who=who, reason=f"mark withdrawn: {reason}")
-    return result.before, result.after, tags
+    return _Effect(result.before, result.after, tags)
 
 
 def _data_state(conn: Connection, subject: Subject) -> DataState | None:
@@ -430,12 +460,12 @@ def _is_excluded(conn: Connection, subject: Subject) -> bool:
     return any(one.ccdnum == subject.ccdnum for one in exclusions(conn, [subject.expnum]))
 
 
-def _evidence(view: View, before: DataState | None, after: DataState | None, excluded: bool) -> str:
+def _evidence(view: View, effect: _Effect) -> str:
     """Return what the author saw, without the many QA numbers, and what the mark changed, as JSON."""
     changed: dict[str, str] = {}
-    if before is not None and after is not None:
-        changed = {"before": before.value, "after": after.value}
-    if excluded:
+    if effect.before is not None and effect.after is not None:
+        changed = {"before": effect.before.value, "after": effect.after.value}
+    if effect.excluded:
         changed["excluded"] = "yes"
     seen: dict[str, Sequence[str]] = {
         name: lines for name, lines in view.parts.items() if lines and name != "QA numbers"
