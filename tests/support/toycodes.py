@@ -42,6 +42,13 @@ def join(task: Task) -> None:
     task.output("whole").write_text("\n".join(p.read_text() for p in parts))
 
 
+def count(task: Task) -> None:
+    """Reads a number from its input; says first what the settings say."""
+    for line in task.text("lines", "").split("|"):
+        task.write_log(line)
+    task.output("talk").write_text(str(int(task.input("raw").read_text())))
+
+
 def chatter(task: Task) -> None:
     """Says what the settings say into its log."""
     time.sleep(task.number("nap", 0.0))

@@ -37,7 +37,6 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("events", "Runs", "Every act with author, time, subject and reason."),
     Entry("logbook", "Runs", "Entries of people and all acts in one order; write an entry."),
     Entry("notice", "Runs", "Who is told what by mail, webhook or chat."),
-    Entry("mark", "Runs", "Mark a run's data active, good for use, or junk."),
     Entry("resume", "Runs", "Go on with a run at the first module that is not done."),
     Entry("cancel", "Runs", "End a run."),
     Entry("run", "Runs", "What has arrived of a night: calibrations, exposures, verdicts."),
@@ -46,9 +45,11 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("epoch", "Quality", "Epochs of the camera, and which calibrations serve in them."),
     Entry("exclude", "Quality", "Exposures and CCDs that must not be used."),
     Entry("survey", "Quality", "The survey table: what is accepted of each field, and what is owed."),
-    Entry(
-        "problem", "Releases", "The problem list; an open problem blocks a release that holds its subject."
-    ),
+    Entry("mark", "Quality", "Bless data or mark them defective: exposures, CCDs, tiles, runs, files."),
+    Entry("review", "Quality", "The queue of what people are asked to look at."),
+    Entry("qa", "Quality", "QA numbers across runs, and their thresholds."),
+    Entry("dispatch", "Quality", "Data sent to working groups with a question, and their answers."),
+    Entry("problem", "Quality", "The problem list; what is open holds back what has its subject."),
     Entry("release", "Releases", "Make, fill, check, publish and announce releases."),
     Entry("report", "Looking", "A self-contained page on a run."),
     Entry("quicklook", "Looking", "A picture of any image file, with its mask."),

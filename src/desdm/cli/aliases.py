@@ -73,7 +73,6 @@ _WORDS: dict[tuple[str, str], str] = {
     ("tile", "show"): "desdm tile list shows every tile",
     ("tile", "delete"): "a tile stays, for products of it may exist",
     ("tile", "remove"): "a tile stays, for products of it may exist",
-    ("problem", "show"): "desdm problem list",
     ("problem", "add"): "desdm problem open KIND SUBJECT TEXT",
     ("problem", "new"): "desdm problem open KIND SUBJECT TEXT",
     ("account", "show"): "desdm account list",

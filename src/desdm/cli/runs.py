@@ -38,9 +38,11 @@ def drive_here(context: CommandContext, run: str, *, reason: str = "") -> Attemp
     AttemptState
         State at the end.
     """
+    from desdm.archive.store import now
     from desdm.framework.drive import drive
     from desdm.framework.engines.local import LocalEngine
     from desdm.operations.acceptance import refresh_tags_after_run
+    from desdm.operations.qa.badnumbers import propose_bad_numbers
     from desdm.schema.states import AttemptState
 
     facility = context.facility
@@ -69,6 +71,7 @@ def drive_here(context: CommandContext, run: str, *, reason: str = "") -> Attemp
     if state in (AttemptState.DONE, AttemptState.FLAGGED):
         with facility.database.write() as conn:
             refresh_tags_after_run(conn, facility.production, run, who=who)
+            propose_bad_numbers(conn, facility.production, run, who="thresholds", now=now())
     return state
 
 

@@ -25,7 +25,9 @@ from desdm.framework.job import JobRequest
 from desdm.framework.model import Attempt, Job, WrapperRow
 from desdm.framework.process import submitter_alive
 from desdm.framework.register import register_job
+from desdm.framework.store.common import now
 from desdm.processes import process_start
+from desdm.quality.qa.review import put_up_after_run
 from desdm.schema.database import Database
 from desdm.schema.states import AttemptState, JobState, WrapperState
 
@@ -306,6 +308,7 @@ class _Driver:
             state = AttemptState.FLAGGED if errors or flags else AttemptState.DONE
             comment = f"{errors} messages of level 1, {flags} flags" if errors or flags else None
             store.change_attempt(conn, self.attempt, state, self.who, comment)
+            put_up_after_run(conn, self.attempt.id, now())
         return state
 
     def _finish_unsuccessful(self) -> AttemptState:

@@ -13,7 +13,7 @@ from desdm.framework.process import current_state
 from desdm.schema.states import AttemptState, DataState, EventKind
 from desdm.schema.store import record_event, require_reason
 
-__all__ = ["Mark", "mark"]
+__all__ = ["Mark", "mark", "take_back"]
 
 _UNDER_WAY = (AttemptState.PLANNED, AttemptState.RUNNING)
 
@@ -82,4 +82,41 @@ def mark(conn: Connection, run: str, state: DataState, *, who: str, reason: str)
         )
     text = f"{attempt.run} marked {state.value}, was {before.value}"
     record_event(conn, EventKind.MARK, who, text, attempt.id, subject=attempt.run, reason=reason)
+    return Mark(attempt.run, before, state)
+
+
+def take_back(conn: Connection, run: str, state: DataState, *, who: str, reason: str) -> Mark:
+    """Give a run the data state again that it had before a mark, with an event.
+
+    Parameters
+    ----------
+    conn
+        Connection in a transaction.
+    run
+        Name of the run.
+    state
+        Data state before the mark: NEW, ACTIVE or JUNK.
+    who, reason
+        Who takes the mark back, and why.
+
+    Raises
+    ------
+    ConflictError
+        The files of the run are deleted, or somebody else marked it at the same time.
+    """
+    if state is not DataState.NEW:
+        return mark(conn, run, state, who=who, reason=reason)
+    require_reason(reason)
+    attempt = store.attempt_by_name(conn, run)
+    before = attempt.data_state
+    if before is DataState.PRUNED:
+        raise ConflictError(f"{attempt.run} is PRUNED: its files are deleted")
+    if before is state:
+        return Mark(attempt.run, before, state, recorded=False)
+    if not store.set_data_state(conn, attempt.id, before, state):
+        raise ConflictError(
+            f"{attempt.run} was marked by somebody else meanwhile; see: desdm events --kind mark"
+        )
+    text = f"{attempt.run} marked {state.value}, was {before.value}"
+    record_event(conn, EventKind.MARK, who, text, attempt.id, subject=attempt.run, reason=reason.strip())
     return Mark(attempt.run, before, state)

@@ -5,9 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from desdm.schema.operationstates import ProblemState, Resolution, Severity
 from desdm.schema.states import ReleaseState
 
-__all__ = ["Announcement", "Problem", "Release", "ReleaseColumn", "ReleaseFile", "ReleaseTable"]
+__all__ = [
+    "Announcement",
+    "Evidence",
+    "Problem",
+    "ProblemNote",
+    "Release",
+    "ReleaseColumn",
+    "ReleaseFile",
+    "ReleaseTable",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +121,11 @@ class Problem:
     subject_kind, subject
         Kind of the subject (`desdm.release.problems.KINDS`), and its name.
     blocks
-        Whether it blocks a release that contains its subject.
+        Whether it blocks a release that contains its subject: its severity is stop or block.
+    dedupe_key
+        Key of a program: the same trouble again counts as an occurrence; None: a person opened the problem.
+    pfw_attempt_id
+        Number of the attempt in which it was seen.
     """
 
     id: int
@@ -124,6 +138,43 @@ class Problem:
     closed_by: str | None = None
     closed_at: datetime | None = None
     resolution: str | None = None
+    title: str = ""
+    state: ProblemState = ProblemState.CONFIRMED
+    severity: Severity = Severity.BLOCK
+    impression: str = ""
+    dedupe_key: str | None = None
+    occurrences: int = 1
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
+    owner: str | None = None
+    resolution_code: Resolution | None = None
+    confirmed_by: str | None = None
+    pfw_attempt_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemNote:
+    """An entry in the history of a problem; states and severity are None where it changed none."""
+
+    id: int
+    noted_at: datetime
+    who: str
+    from_state: ProblemState | None
+    to_state: ProblemState | None
+    severity: Severity | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Evidence for a problem: ``kind`` is run, file, message, number, page, bundle or test."""
+
+    id: int
+    kind: str
+    ref: str
+    sha256: str | None
+    who: str
+    added_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

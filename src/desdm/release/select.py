@@ -12,6 +12,7 @@ from desdm.archive import catalog
 from desdm.archive.catalogfile import CatalogFile
 from desdm.archive.model import FileRecord, Scope
 from desdm.errors import NotFoundError, UsageError
+from desdm.quality.qa.store import defective_attempts, defective_files
 from desdm.release import store
 from desdm.release.steps import SelectedFile
 from desdm.schema.states import AttemptState, DataState, RunClass
@@ -94,9 +95,9 @@ def select(conn: Connection, conditions: Mapping[str, str], scope: Scope | None 
     """Select the newest good products of each tile.
 
     A run is good if it is blessed, that is done, or flagged and marked ACTIVE by an operator, its data neither JUNK nor
-    PRUNED. Of several good runs of a tile, with the same tag if the selection names one, the newest counts band by band; a
-    product of all bands together comes from the run with most bands. Files without a run (delivered ones) are taken only
-    by a tag.
+    PRUNED, and its newest mark does not say that it is defective; nor is a file taken whose newest mark says so. Of
+    several good runs of a tile, with the same tag if the selection names one, the newest counts band by band; a product of
+    all bands together comes from the run with most bands. Files without a run (delivered ones) are taken only by a tag.
 
     Parameters
     ----------
@@ -116,12 +117,20 @@ def select(conn: Connection, conditions: Mapping[str, str], scope: Scope | None 
     keys = {key: value for key, value in conditions.items() if key not in _SCOPE_KEYS}
     runs = {run.id: run for run in store.runs_of(conn, "coadd")}
     good = {run.id for run in runs.values() if run.blessed and _in_scope(run, where)}
+    defective = {
+        n: f"marked defective by {m.author}: {m.reason}"
+        for n, m in defective_attempts(conn, sorted(good)).items()
+    }
+    good -= set(defective)
     query = {"filetype": ",".join(RELEASED), **_with_whole_tiles(keys)}
     selected = [
         _selected_file(file, "" if number is None or number not in runs else runs[number].name)
         for file in catalog.find(conn, query, scope=where, blessed=True)
         if (number := file.pfw_attempt_id) in good or (number is None and "tag" in keys)
     ]
+    bad_files = {f.id: f for f in defective_files(conn, [p.record.id for p in selected])}
+    marked = [p.record for p in selected if p.record.id in bad_files]
+    selected = [p for p in selected if p.record.id not in bad_files]
     if "tilename" in keys:
         tiles = {p.tilename for p in selected if p.record.filetype == "coadd"}
         selected = [p for p in selected if p.tilename in tiles]
@@ -134,8 +143,12 @@ def select(conn: Connection, conditions: Mapping[str, str], scope: Scope | None 
         )
     chosen = {p.record.pfw_attempt_id for p in selected}
     omissions = [
-        Omission(f"run {runs[n].name}", _omission_reason(runs[n], keys, where))
+        Omission(f"run {runs[n].name}", defective.get(n) or _omission_reason(runs[n], keys, where))
         for n in sorted(set(runs) - chosen)
+    ]
+    omissions += [
+        Omission(r.name, f"marked defective by {bad_files[r.id].author}: {bad_files[r.id].reason}")
+        for r in marked
     ]
     omissions += _superseded_products(conn, selected)
     selected.sort(key=lambda p: (p.record.filetype, p.tilename or "", p.band or "", p.record.name))

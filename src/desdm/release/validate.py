@@ -13,9 +13,11 @@ from desdm.archive import catalog
 from desdm.archive.model import Scope
 from desdm.errors import FileTypeError
 from desdm.pixels.cards import read_hdus
-from desdm.release import manifest, problems, store
+from desdm.release import manifest, store
+from desdm.release.blocking import blockers_of_release
 from desdm.release.checktable import check_table
 from desdm.release.contents import contents_of
+from desdm.release.defects import check_defects
 from desdm.release.exposures import check_exposures, check_suspects
 from desdm.release.findings import Check, correction, errors, failed, note, passed
 from desdm.release.hats import parts
@@ -65,13 +67,13 @@ def validate(
         sources = store.provenance(conn, name)
         used = [f.desfile_id for f in files if f.desfile_id is not None]
         tiles = sorted({f.tilename for f in files if f.tilename})
-        blocking = problems.blocking(conn, name, release.selection, tiles, used)
+        blocking = blockers_of_release(conn, name, release.selection, tiles, used)
         hidden_names = _hidden_names(conn, root, release, tables, sources)
         exposures = check_lineage(conn, root, release, files, production)
     checks = [*_content(tables, files), *_complete(release, read_selection(root), sources, files)]
-    for problem in blocking:
-        subject = f"{problem.subject_kind} {problem.subject}"
-        checks.append(failed("problems", subject, f"problem {problem.id} is open: {problem.text}"))
+    for blocker in blocking:
+        problem = blocker.problem
+        checks.append(failed("problems", blocker.subject, f"problem {problem.id} is open: {problem.text}"))
     if not blocking:
         checks.append(passed("problems", name, "no open problem concerns it"))
     checks += hidden_names
@@ -151,6 +153,7 @@ def check_lineage(
     return [
         *check_exposures(conn, name, contents, scopes, withdrawn, published=published),
         *check_withdrawn(conn, name, contents, withdrawn, published=published),
+        *check_defects(conn, contents, withdrawn, name, published=published),
         *check_suspects(conn, name, contents, published=published),
     ]
 

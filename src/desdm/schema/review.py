@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import DateTime, Float, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import Boolean, DateTime, Float, ForeignKey, Index, Integer, String, Table, Text
 
 from desdm.schema.columns import STATE, closed, col, metadata
 from desdm.schema.operationstates import (
@@ -74,6 +74,12 @@ qa_mark = Table(
     col("seen_digest", String(64), text="sha-256 of what the author saw"),
     col("author", String(32), text="Who marked it"),
     col("office", STATE, nullable=True, text="Office in which the author acted"),
+    col(
+        "own_work",
+        Boolean,
+        default=False,
+        text="Whether the author blessed what they had processed themselves",
+    ),
     col("marked_at", DateTime, text="When, UTC", ucd="time"),
     col(
         "supersedes_id",
@@ -87,6 +93,7 @@ qa_mark = Table(
     closed("severity", Severity),
     Index("ix_qa_mark_subject", "subject_kind", "subject"),
     Index("ix_qa_mark_attempt", "pfw_attempt_id"),
+    Index("ix_qa_mark_desfile_id", "desfile_id"),
     comment="Marks of people on data: blessed or defective; only ever added to, the newest of a subject counts",
 )
 

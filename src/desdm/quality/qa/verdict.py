@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
@@ -11,9 +12,11 @@ from desdm.archive.model import Scope
 from desdm.errors import NotFoundError
 from desdm.quality.qa import store
 from desdm.quality.qa.contents import evaluation
+from desdm.quality.qa.model import NewReview
 from desdm.quality.qa.uncounted import why_no_verdict
 from desdm.schema import EVALUATIONS
 from desdm.schema.evaluation import EvaluationRow
+from desdm.schema.operationstates import ReviewCause, SubjectKind
 from desdm.schema.states import EventKind, Verdict
 from desdm.schema.store import exposure_name, record_event, require_reason
 
@@ -141,6 +144,8 @@ def standings(conn: Connection, expnums: Sequence[int], scope: Scope | None = No
 def record(conn: Connection, cut: str, row: Mapping[str, object], attempt_id: int | None = None) -> None:
     """Add a verdict that no run's file holds: of an exposure that was not processed, or whose run failed.
 
+    One that is Unknown, of an exposure that a run has processed, is put up for review.
+
     Parameters
     ----------
     conn
@@ -152,7 +157,19 @@ def record(conn: Connection, cut: str, row: Mapping[str, object], attempt_id: in
     attempt_id
         Number of the run that failed; None: the exposure was not processed.
     """
-    store.add_evaluation(conn, EVALUATIONS[cut], {**evaluation(row), "pfw_attempt_id": attempt_id})
+    values = {**evaluation(row), "pfw_attempt_id": attempt_id}
+    store.add_evaluation(conn, EVALUATIONS[cut], values)
+    if (
+        attempt_id is not None
+        and row["accepted"] == Verdict.UNKNOWN.value
+        and row.get("program") != store.LIFTED
+    ):
+        name, nite, band = (str(values[key] or "") for key in ("exposurename", "nite", "band"))
+        text = str(values["reason"] or "the verdict is Unknown")
+        entry = NewReview(
+            SubjectKind.EXPOSURE, name, attempt_id, nite or None, band or None, ReviewCause.UNKNOWN, text
+        )
+        store.insert_reviews(conn, [entry], datetime.now(UTC).replace(tzinfo=None))
 
 
 def overrule(

@@ -617,6 +617,12 @@ def _create_tables() -> None:
         ),
         sa.Column("author", sa.String(length=32), nullable=False, comment="Who marked it"),
         sa.Column("office", sa.String(length=12), nullable=True, comment="Office in which the author acted"),
+        sa.Column(
+            "own_work",
+            sa.Boolean(),
+            nullable=False,
+            comment="Whether the author blessed what they had processed themselves",
+        ),
         sa.Column("marked_at", sa.DateTime(), nullable=False, comment="When, UTC"),
         sa.Column("supersedes_id", sa.Integer(), nullable=True, comment="Earlier mark of the same subject"),
         sa.CheckConstraint(
@@ -638,6 +644,7 @@ def _create_tables() -> None:
         comment="Marks of people on data: blessed or defective; only ever added to, the newest of a subject counts",
     )
     op.create_index("ix_qa_mark_attempt", "qa_mark", ["pfw_attempt_id"], unique=False)
+    op.create_index("ix_qa_mark_desfile_id", "qa_mark", ["desfile_id"], unique=False)
     op.create_index("ix_qa_mark_subject", "qa_mark", ["subject_kind", "subject"], unique=False)
     op.create_table(
         "qa_review",

@@ -25,6 +25,7 @@ __all__ = [
     "counting",
     "exposures_of",
     "has_verdicts_of_persons",
+    "omitted_inputs",
     "program_verdicts",
     "zeropoints_of",
 ]

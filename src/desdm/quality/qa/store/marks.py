@@ -1,0 +1,312 @@
+"""The SQL of marks, and of what a person sees who marks: messages and QA numbers of a run, and offices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Row, Select, and_, func, insert, or_, select
+
+from desdm.archive.store import among, packed
+from desdm.quality.qa.model import QaMark
+from desdm.schema import (
+    METADATA_TABLES,
+    desfile,
+    person,
+    person_office,
+    pfw_attempt,
+    pfw_request,
+    qa_mark,
+    qa_metric,
+    task_message,
+)
+from desdm.schema.database import new_ids
+from desdm.schema.operationstates import Mark, Office, Severity, SubjectKind
+
+__all__ = [
+    "DefectiveFile",
+    "MessageCount",
+    "MetricValue",
+    "attempts_of_unit",
+    "count_own_marks",
+    "defective_attempts",
+    "defective_files",
+    "files_of_ccd",
+    "insert_file_marks",
+    "insert_mark",
+    "lock_marks",
+    "marks_of",
+    "message_counts",
+    "metric_values",
+    "newest_mark",
+    "offices_of",
+    "operator_of",
+    "other_holders",
+]
+
+#: Number of the advisory lock on marks.
+_MARKS = 0x0DE55B31
+#: Kinds of subjects whose marks set the data state of an attempt.
+_WHOLE = (SubjectKind.EXPOSURE.value, SubjectKind.TILE.value, SubjectKind.ATTEMPT.value)
+_WHO = 32
+_COLUMNS = [qa_mark.c[name] for name in QaMark.__slots__]
+
+
+class MessageCount(NamedTuple):
+    """How many messages of a level a pattern found in the logs of an attempt."""
+
+    level: int
+    pattern: str
+    messages: int
+
+
+class MetricValue(NamedTuple):
+    """A QA number of an attempt."""
+
+    name: str
+    band: str
+    wrapkeys: str
+    value: float
+    unit: str
+
+
+class DefectiveFile(NamedTuple):
+    """A file whose newest mark says that it is defective, with who marked it and why."""
+
+    id: int
+    author: str
+    reason: str
+
+
+def lock_marks(conn: Connection) -> None:
+    """Until the end of the transaction nobody else marks; on SQLite the writer is alone anyway."""
+    if conn.dialect.name == "postgresql":
+        conn.execute(select(func.pg_advisory_xact_lock(_MARKS)))
+
+
+def _mark(row: Row[tuple[object, ...]]) -> QaMark:
+    """Return the record of a row of `_COLUMNS`."""
+    values = dict(row._mapping)
+    values["subject_kind"], values["verdict"] = SubjectKind(values["subject_kind"]), Mark(values["verdict"])
+    values["severity"] = Severity(values["severity"]) if values["severity"] else None
+    values["office"] = Office(values["office"]) if values["office"] else None
+    return QaMark(**values)
+
+
+def insert_mark(conn: Connection, mark: QaMark) -> int:
+    """Add a mark, whose ``id`` is ignored; return its number."""
+    number = new_ids(conn, qa_mark, 1)[0]
+    values = {name: getattr(mark, name) for name in QaMark.__slots__}
+    values |= {"id": number, "author": mark.author[:_WHO]}
+    conn.execute(insert(qa_mark), values)
+    return number
+
+
+def insert_file_marks(conn: Connection, mark: QaMark, files: Mapping[int, str]) -> None:
+    """Add the mark of a CCD to each of its files.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    mark
+        Mark of the CCD.
+    files
+        Number of the file → name.
+    """
+    if not files:
+        return
+    c = qa_mark.c
+    query = (
+        select(c.desfile_id, func.max(c.id))
+        .where(c.subject_kind == SubjectKind.FILE.value, among(conn, c.desfile_id))
+        .group_by(c.desfile_id)
+    )
+    earlier = {row[0]: row[1] for row in conn.execute(query, {"among": packed(conn, files)})}
+    common = {name: getattr(mark, name) for name in QaMark.__slots__}
+    common |= {"subject_kind": SubjectKind.FILE.value, "own_work": False, "author": mark.author[:_WHO]}
+    conn.execute(
+        insert(qa_mark),
+        [
+            common | {"id": n, "subject": name, "desfile_id": file, "supersedes_id": earlier.get(file)}
+            for n, (file, name) in zip(new_ids(conn, qa_mark, len(files)), files.items(), strict=True)
+        ],
+    )
+
+
+def marks_of(conn: Connection, kind: SubjectKind, subject: str) -> list[QaMark]:
+    """Return the marks of a subject, oldest first.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    kind, subject
+        Kind and canonical name of the subject.
+    """
+    query = select(*_COLUMNS).where(qa_mark.c.subject_kind == kind.value, qa_mark.c.subject == subject)
+    return [_mark(row) for row in conn.execute(query.order_by(qa_mark.c.id))]
+
+
+def newest_mark(conn: Connection, kind: SubjectKind, subject: str) -> QaMark | None:
+    """Return the mark of a subject that counts; None: nobody has marked it.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    kind, subject
+        Kind and canonical name of the subject.
+    """
+    query = select(*_COLUMNS).where(qa_mark.c.subject_kind == kind.value, qa_mark.c.subject == subject)
+    row = conn.execute(query.order_by(qa_mark.c.id.desc()).limit(1)).first()
+    return None if row is None else _mark(row)
+
+
+def count_own_marks(conn: Connection) -> int:
+    """Return how many marks bless what their author has processed."""
+    return conn.execute(select(func.count()).where(qa_mark.c.own_work)).scalar_one()
+
+
+def defective_attempts(conn: Connection, attempts: Sequence[int]) -> dict[int, QaMark]:
+    """Return, of attempts whose newest mark as a whole says that they are defective, that mark."""
+    if not _any_defective(conn):
+        return {}
+    newest = (
+        select(func.max(qa_mark.c.id))
+        .where(qa_mark.c.subject_kind.in_(_WHOLE), among(conn, qa_mark.c.pfw_attempt_id))
+        .group_by(qa_mark.c.pfw_attempt_id)
+    )
+    query = select(*_COLUMNS).where(qa_mark.c.id.in_(newest), qa_mark.c.verdict == Mark.DEFECTIVE.value)
+    rows = conn.execute(query, {"among": packed(conn, attempts)})
+    return {mark.pfw_attempt_id: mark for mark in map(_mark, rows) if mark.pfw_attempt_id is not None}
+
+
+def defective_files(conn: Connection, ids: Sequence[int]) -> list[DefectiveFile]:
+    """Return those of the files whose newest mark says that they are defective."""
+    if not _any_defective(conn):
+        return []
+    c = qa_mark.c
+    newest = (
+        select(func.max(c.id))
+        .where(c.subject_kind == SubjectKind.FILE.value, among(conn, c.desfile_id))
+        .group_by(c.desfile_id)
+    )
+    query = select(c.desfile_id, c.author, c.reason).where(
+        c.id.in_(newest), c.verdict == Mark.DEFECTIVE.value
+    )
+    rows = conn.execute(query.order_by(c.desfile_id), {"among": packed(conn, ids)})
+    return [DefectiveFile._make(row) for row in rows]
+
+
+def _any_defective(conn: Connection) -> bool:
+    """Whether anything was ever marked defective: without, no number need be looked at."""
+    query = select(qa_mark.c.id).where(qa_mark.c.verdict == Mark.DEFECTIVE.value).limit(1)
+    return conn.execute(query).first() is not None
+
+
+def files_of_ccd(conn: Connection, attempt_id: int, expnum: int, ccdnum: int) -> dict[int, str]:
+    """Return the files of one CCD of an exposure that an attempt produced: number → name.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    attempt_id
+        The attempt.
+    expnum, ccdnum
+        Exposure and CCD.
+    """
+    files: dict[int, str] = {}
+    for table in METADATA_TABLES.values():
+        if "expnum" not in table.c:
+            continue
+        query = (
+            select(desfile.c.id, desfile.c.filename + desfile.c.compression)
+            .join(table, table.c.desfile_id == desfile.c.id)
+            .where(desfile.c.pfw_attempt_id == attempt_id, table.c.expnum == expnum, table.c.ccdnum == ccdnum)
+        )
+        files |= {row[0]: row[1] for row in conn.execute(query)}
+    return dict(sorted(files.items()))
+
+
+def attempts_of_unit(conn: Connection, unitname: str) -> list[tuple[int, str]]:
+    """Return (attempt, pipeline) of the attempts at a unit, newest first."""
+    query = (
+        select(pfw_attempt.c.id, pfw_request.c.pipeline)
+        .join(pfw_request, pfw_request.c.reqnum == pfw_attempt.c.reqnum)
+        .where(pfw_attempt.c.unitname == unitname)
+        .order_by(pfw_attempt.c.id.desc())
+    )
+    return [(row[0], row[1]) for row in conn.execute(query)]
+
+
+def operator_of(conn: Connection, attempt_id: int) -> str:
+    """Return who submitted an attempt."""
+    query = select(pfw_attempt.c.operator).where(pfw_attempt.c.id == attempt_id)
+    return str(conn.execute(query).scalar_one())
+
+
+def message_counts(conn: Connection, attempt_id: int) -> list[MessageCount]:
+    """Return how many errors and warnings each pattern found in the logs of an attempt."""
+    c = task_message.c
+    query = (
+        select(c.message_lvl, c.pattern, func.count())
+        .where(c.pfw_attempt_id == attempt_id, c.message_lvl <= 2)
+        .group_by(c.message_lvl, c.pattern)
+        .order_by(c.message_lvl, c.pattern)
+    )
+    return [MessageCount(row[0], row[1], row[2]) for row in conn.execute(query)]
+
+
+def metric_values(conn: Connection, attempt_id: int) -> list[MetricValue]:
+    """Return the QA numbers of an attempt, by name, band and loop values."""
+    c = qa_metric.c
+    query = select(c.name, c.band, c.wrapkeys, c.value, c.unit).where(c.pfw_attempt_id == attempt_id)
+    rows = conn.execute(query.order_by(c.name, c.band, c.wrapkeys, c.task_id))
+    return [MetricValue._make(row) for row in rows]
+
+
+def _in_force(now: datetime) -> Select[str, str]:
+    """Statement for (login, office) of those who hold an office at a time."""
+    o = person_office.c
+    return (
+        select(person.c.login, o.office)
+        .join(person, person.c.id == o.person_id)
+        .where(person.c.disabled_at.is_(None), o.since <= now, or_(o.until.is_(None), o.until > now))
+    )
+
+
+def offices_of(conn: Connection, login: str, now: datetime) -> set[Office]:
+    """Return the offices that a person holds.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    login
+        Login of the person.
+    now
+        Time, UTC.
+    """
+    query = _in_force(now).where(person.c.login == login)
+    return {Office(office) for _, office in conn.execute(query)}
+
+
+def other_holders(conn: Connection, office: Office, login: str, now: datetime) -> list[str]:
+    """Return the logins of the other people who hold an office.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    office
+        The office.
+    login
+        Login of the person who does not count.
+    now
+        Time, UTC.
+    """
+    query = _in_force(now).where(and_(person_office.c.office == office.value, person.c.login != login))
+    return sorted({holder for holder, _ in conn.execute(query)})

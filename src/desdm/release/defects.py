@@ -1,0 +1,58 @@
+"""Files and runs under a release whose newest mark of a person says that they are defective."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from sqlalchemy import Connection
+
+from desdm.quality.qa.store import defective_attempts, defective_files
+from desdm.release.contents import Contents, again
+from desdm.release.findings import Check, correction, failed
+from desdm.release.withdrawn import Withdrawn
+
+__all__ = ["check_defects"]
+
+
+def check_defects(
+    conn: Connection,
+    contents: Contents,
+    withdrawn: Mapping[int, Withdrawn],
+    release: str,
+    *,
+    published: bool = False,
+) -> Iterator[Check]:
+    """Check that no file of a release is defective, or was made from one that is.
+
+    Parameters
+    ----------
+    conn
+        Connection.
+    contents
+        What the files of the release were made from.
+    withdrawn
+        Runs that are JUNK or PRUNED, which another check names.
+    release
+        Name of the release.
+    published
+        Whether it is published, so that only a point release can correct it.
+    """
+    words = {one.id: (one.author, one.reason) for one in defective_files(conn, sorted(contents.ancestors))}
+    attempts = {f.attempt_id for f in contents.ancestors.values() if f.attempt_id is not None}
+    marks = defective_attempts(conn, sorted(attempts.difference(withdrawn)))
+    for file in contents.ancestors.values():
+        if file.attempt_id in marks:
+            words.setdefault(file.id, (marks[file.attempt_id].author, marks[file.attempt_id].reason))
+    if not words:
+        return
+    for number, path in sorted(contents.files.items(), key=lambda item: item[1]):
+        chain = contents.chain(number, words)
+        if chain:
+            author, reason = words[chain[-1]]
+            name = contents.ancestors[chain[-1]].name
+            relation = "it is" if len(chain) == 1 else f"it was made from {name}, which is"
+            text = " <- ".join(contents.ancestors[n].name for n in chain)
+            advice = correction(release) if published else again(conn, contents, chain)
+            yield failed(
+                "marks", path, f"{relation} marked defective by {author}: {reason}; path: {text}; {advice}"
+            )
