@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from desdm.cli.context import CommandContext, CommandGroup, json_option, pass_command_context
+from desdm.schema.operationstates import DispatchState
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -75,7 +76,11 @@ def list_(context: CommandContext, group: str, subject: str, everything: bool, a
     with context.facility.database.read() as conn:
         rows = store.dispatches(conn, group=group, subject=subject, everything=everything)
     today = now()
-    late = {one.id for one in rows if one.due_at < today and one.state.value in ("offered", "accepted")}
+    late = {
+        one.id
+        for one in rows
+        if one.due_at < today and one.state in (DispatchState.OFFERED, DispatchState.ACCEPTED)
+    }
     cells = [
         (
             one.id,

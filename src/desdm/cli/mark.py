@@ -11,6 +11,7 @@ from desdm.cli.context import CommandContext, json_option, pass_command_context
 from desdm.cli.findings import print_holders
 from desdm.cli.names import RUN
 from desdm.errors import UsageError
+from desdm.schema.operationstates import Mark, SubjectKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -278,7 +279,11 @@ def _print_standing(found: Standing) -> None:
 def _text(result: MarkResult) -> str:
     """Describe the result of a mark."""
     subject, name = result.subject, result.subject.name
-    if subject.kind.value == "attempt" and result.after is not None and result.verdict.value != "withdrawn":
+    if (
+        subject.kind is SubjectKind.ATTEMPT
+        and result.after is not None
+        and result.verdict is not Mark.WITHDRAWN
+    ):
         state = result.after
         if result.number is None:
             return f"{name} is {state.value} already, by you and for this reason; nothing was changed"

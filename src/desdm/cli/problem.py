@@ -10,6 +10,7 @@ import click
 
 from desdm.cli.context import CommandContext, CommandGroup, json_option, pass_command_context
 from desdm.errors import UsageError
+from desdm.schema.operationstates import ProblemState
 
 if TYPE_CHECKING:
     from desdm.release.model import Problem
@@ -150,7 +151,7 @@ def list_(
     """List open problems."""
     from desdm.release import problems
 
-    everything = everything or state in ("closed", "rejected")
+    everything = everything or state in (ProblemState.CLOSED, ProblemState.REJECTED)
     with context.facility.database.read() as conn:
         listed = [
             p
