@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -30,7 +30,7 @@ from desdm.archive.calibrations import (
 from desdm.archive.catalog import missing_tag
 from desdm.archive.catalogfile import CatalogFile
 from desdm.config import Config
-from desdm.errors import ConflictError, PlanError, UsageError, WCLError, storage_error
+from desdm.errors import ConflictError, MissingCalibration, PlanError, UsageError, WCLError, storage_error
 from desdm.framework import store
 from desdm.framework.commandlines import check_command_lines
 from desdm.framework.configs import is_program, module_configs, overlay_settings
@@ -106,6 +106,8 @@ def submit(
     dry_run: bool = False,
     top: Mapping[str, str] | None = None,
     reason: str = "",
+    replaces: int | None = None,
+    link: Callable[[Connection, int, str], object] = lambda conn, attempt_id, run: None,
 ) -> Submission:
     """Plan an attempt of a pipeline and write it down; `drive` runs it.
 
@@ -125,6 +127,10 @@ def submit(
         The values at the top of a submit WCL; ``settings`` overlay them.
     who, reason
         Who submits it, and why; they stay on record.
+    replaces
+        Number of the attempt that a new one repeats.
+    link
+        Called with the transaction, number and name of the attempt, new or existing; what it raises prevents the submission.
 
     Raises
     ------
@@ -181,6 +187,7 @@ def submit(
         existing = same_work if same_work is not None and not again and (done or resume) else None
         if existing is not None and not dry_run:
             jobs_of_run, wrappers_of_run = store.plan_size(conn, existing.id)
+            link(conn, existing.id, existing.run)
             return Submission(existing.run, existing.state, jobs_of_run, wrappers_of_run, reused=done)
         if same_work is not None and not again and not dry_run and is_in_progress(same_work):
             raise ConflictError(
@@ -243,11 +250,13 @@ def submit(
             run_class=run_class,
             omitted=omitted,
             reason=reason,
+            replaces=replaces,
             jobroots={job.jobnum: str(folder / f"J{job.jobnum:04d}") for job in jobs},
         )
         archive_record(
             conn, archive, identity, number, run_dir, folder, ConfigRecord(run, configs, codes, texts)
         )
+        link(conn, number, identity.text)
     return Submission(
         identity.text, AttemptState.PLANNED, len(jobs), nwrap, omitted=omitted, notes=inputs.notes
     )
@@ -327,7 +336,7 @@ def _find_inputs(finder: InputFinder, pipeline: Pipeline, run: Settings, scopes:
                     unused = [_omitted(one) for one in selection.rejected]
                     if unused:
                         reason = f"{reason}; {describe_unused(finder.conn, unused)}"
-                    raise PlanError(f"module {module.name}, input {fileset.name}: {reason}")
+                    raise MissingCalibration(f"module {module.name}, input {fileset.name}: {reason}")
                 files_by_input[module.name, fileset.name] = [choice.file.record for choice in choices_here]
                 choices |= {choice.file.id: choice for choice in choices_here}
                 queries.append(

@@ -161,6 +161,7 @@ def insert_plan(
     run_class: RunClass = RunClass.SURVEY,
     omitted: Iterable[Omitted] = (),
     reason: str = "",
+    replaces: int | None = None,
 ) -> int:
     """Insert every row of a planned attempt.
 
@@ -192,6 +193,8 @@ def insert_plan(
         Inputs that were omitted, with reasons.
     reason
         Why it is submitted; empty: none.
+    replaces
+        Number of the attempt that it repeats.
 
     Returns
     -------
@@ -228,6 +231,7 @@ def insert_plan(
         "archive_path": archive_path,
         "fingerprint": fingerprint,
         "cancel_requested": False,
+        "replaces_id": replaces,
         "submitter_host": socket.gethostname(),
         "submitter_pid": os.getpid(),
         "submitter_start": process_start(os.getpid()),

@@ -312,8 +312,9 @@ def _create_tables() -> None:
             "held_by",
             sa.String(length=32),
             nullable=True,
-            comment="Who holds it: a person, or a problem by its number",
+            comment="Who holds or dismissed it: a person, a problem by its number, or rule",
         ),
+        sa.Column("newest_desfile_id", sa.Integer(), nullable=True, comment="Newest raw file that it covers"),
         sa.Column("not_before", sa.DateTime(), nullable=True, comment="Not to be submitted before, UTC"),
         sa.Column(
             "arrived_at", sa.DateTime(), nullable=False, comment="When what it is for had arrived, UTC"
@@ -325,6 +326,9 @@ def _create_tables() -> None:
         ),
         sa.ForeignKeyConstraint(
             ["pfw_attempt_id"], ["pfw_attempt.id"], name=op.f("fk_ops_auto_queue_pfw_attempt_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["newest_desfile_id"], ["desfile.id"], name=op.f("fk_ops_auto_queue_newest_desfile_id")
         ),
         sa.ForeignKeyConstraint(["policy_id"], ["ops_policy.id"], name=op.f("fk_ops_auto_queue_policy_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ops_auto_queue")),
