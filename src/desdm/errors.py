@@ -16,13 +16,15 @@ DesdmError
 │   ├── DatabaseUnavailable the database does not answer or is locked
 │   ├── StorageUnavailable  a file or directory cannot be read or written: mode, read-only mount, I/O error
 │   ├── StorageFull         no room, or a size limit, where bytes must go
-│   └── LostJob             the worker or engine that ran a job went away
+│   ├── LostJob             the worker or engine that ran a job went away
+│   └── LeaseHeld           another process of the kind of which one may run runs already
 └── FatalError          report it: the record or the code is wrong (exit status 4)
     ├── CorruptFile         bytes differ from their recorded digest
     │   └── CorruptReleaseFile  those of a file of a release; the message is public
     ├── DamagedDatabase     the database's own file or tables are damaged
     ├── ProgramFailed       a program of a wrapper ended badly or did not make its outputs
-    └── StaleToken          a late twin of a job asks to be registered
+    ├── StaleToken          a late twin of a job asks to be registered
+    └── LeaseLost           another process has taken the lease of this one, which must end
 """
 
 from __future__ import annotations
@@ -42,6 +44,8 @@ __all__ = [
     "DesdmError",
     "FatalError",
     "FileTypeError",
+    "LeaseHeld",
+    "LeaseLost",
     "LimitExceeded",
     "LostJob",
     "MissingCalibration",
@@ -194,6 +198,10 @@ class LostJob(TransientError):
     """The worker or engine that ran a job went away."""
 
 
+class LeaseHeld(TransientError):
+    """Another process of the kind of which one at a time may run runs already."""
+
+
 class FatalError(DesdmError):
     """The record or the code is wrong; report it."""
 
@@ -216,6 +224,10 @@ class ProgramFailed(FatalError):
 
 class StaleToken(FatalError):
     """A late twin of a job asks to be registered."""
+
+
+class LeaseLost(FatalError):
+    """Another process has taken the lease of this one, which must write nothing more and end."""
 
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
