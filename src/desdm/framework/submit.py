@@ -130,7 +130,7 @@ def submit(
     replaces
         Number of the attempt that a new one repeats.
     link
-        Called with the transaction, number and name of the attempt, new or existing; what it raises prevents the submission.
+        Called with the transaction, number and name of the attempt, new or existing; its error prevents the submission.
 
     Raises
     ------

@@ -46,9 +46,10 @@ def refusal(obstype: str, title: str) -> str:
     return f"not processed: its title says {match.group(1).lower()}" if match else ""
 
 
-def arrivals(conn: Connection, nite: str) -> list[Arrival]:
-    """Raw exposures of a night in the archive, by exposure number; one on the exclude list is refused."""
-    files = [f for f in catalog.find(conn, {"filetype": "raw", "nite": nite}) if f.expnum is not None]
+def arrivals(conn: Connection, nite: str, expnum: int | None = None) -> list[Arrival]:
+    """Raw exposures of a night in the archive, or one of them, by exposure number; one on the exclude list is refused."""
+    query = {"filetype": "raw", "nite": nite} | ({} if expnum is None else {"expnum": str(expnum)})
+    files = [f for f in catalog.find(conn, query) if f.expnum is not None]
     banned = {e["expnum"]: e["reason"] for e in store.excluded(conn) if not e["ccdnum"]}
     digests = [f.metadata.data_digest for f in files if f.metadata.data_digest is not None]
     frames = [*store.frames_with_pixels(conn, digests), *store.frames_of_nights(conn, [nite])]

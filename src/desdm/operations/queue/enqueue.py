@@ -57,7 +57,7 @@ class _Situation:
 
     def policies_for_night(self, nite: str) -> list[Policy]:
         """Return the first policy of each pipeline that queues a night."""
-        return [policy for policy in self._first("nite", None, "", nite)]
+        return self._first("nite", None, "", nite)
 
     def _first(self, unit: str, programme: str | None, band: str, nite: str) -> list[Policy]:
         """Return the first policy of each pipeline of a unit that applies; a night is of every programme."""
@@ -134,13 +134,14 @@ def _queue_night(
                 conn, replace(fresh, unitname=nite, newest_desfile_id=newest, not_before=not_before)
             )
             added += 1
-        elif newest > (row.newest_desfile_id or 0):
+        elif newest > (row.newest_desfile_id or 0) and row.state is not QueueState.SUBMITTED:
+            # The frames that arrive during its run queue it again when that has ended.
             ended = row.state in (QueueState.DONE, QueueState.GAVE_UP)
-            why = f"more calibration frames have arrived: {len(frames)} now" if ended else row.why
-            values = {"newest_desfile_id": newest}
-            if row.state is QueueState.WAITING or ended:
-                values |= {"not_before": not_before, "tries": 0}
             state = QueueState.WAITING if ended else row.state
+            why = f"more calibration frames have arrived: {len(frames)} now" if ended else row.why
+            values: dict[str, int | datetime | None] = {"newest_desfile_id": newest}
+            if state is QueueState.WAITING:
+                values |= {"not_before": not_before, "tries": 0}
             store.change_row(conn, row, state, why=why, now=situation.now, **values)
             reopened += ended
     return Queued(added, reopened)
