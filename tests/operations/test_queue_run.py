@@ -1,0 +1,175 @@
+"""A simulated night run by its queue: in order, killed at any moment, with a damaged file, with a lost worker."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from desdm.simulate.plan import plan_night
+from tests.support.night import Processed, ingested_once
+
+NITE = "20121120"
+
+
+def desdm(home: Path, *args: str, status: tuple[int, ...] = (0, 1)) -> Any:
+    done = subprocess.run(command(home, *args, "--json"), capture_output=True, text=True)
+    assert done.returncode in status, done.stderr
+    return json.loads(done.stdout)
+
+
+def command(home: Path, *args: str) -> list[str]:
+    return [sys.executable, "-m", "desdm.cli.main", "--home", str(home), *args]
+
+
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Processed:
+    base = tmp_path_factory.getbasetemp()
+    base = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "nights"
+    plan = plan_night(11, program="demo", bands=("r",), biases=7, flats=6, exposures=2)
+    return ingested_once(base, "queue", plan)
+
+
+@pytest.fixture
+def home(ingested: Processed, tmp_path: Path) -> Path:
+    """An installation of the test's own with the night's raw files."""
+    shutil.copytree(ingested.home, tmp_path / "home")
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(ingested: Processed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The night run by its queue in one go."""
+    path = tmp_path_factory.mktemp("undisturbed") / "home"
+    shutil.copytree(ingested.home, path)
+    done = desdm(path, "queue", "run", "--until-idle")
+    assert done == {"queued": 5, "ended": {"done": 4}}
+    return path
+
+
+def end(home: Path) -> dict[str, Any]:
+    """What the night came to: rows, attempts, verdicts, tags and files, without times and digests."""
+    rows = desdm(home, "queue")["rows"]
+    files = desdm(home, "files")
+    by_type: dict[str, int] = {}
+    for file in files:
+        by_type[file["filetype"]] = by_type.get(file["filetype"], 0) + 1
+    verdicts = desdm(home, "verdict")
+    return {
+        "rows": [(r["unit"], r["state"], r["tries"], r["attempt"], r["why"]) for r in rows],
+        "runs": sorted((r["attempt"], r["state"]) for r in desdm(home, "status", "--all")),
+        "verdicts": [(v["expnum"], v["accepted"], v["reason"], v["t_eff"]) for v in verdicts],
+        "files": {k: v for k, v in by_type.items() if k not in ("log", "wcl", "junktar")},
+        "problems": desdm(home, "problem", "list"),
+    }
+
+
+def test_precal_goes_before_the_exposures_and_each_gets_a_verdict(
+    undisturbed: Path, ingested: Processed
+) -> None:
+    got = end(undisturbed)
+    assert [(unit, state) for unit, state, *_ in got["rows"]] == [
+        (NITE, "done"),
+        ("D00150014", "done"),
+        ("D00150015", "done"),
+        ("D00150016", "done"),
+        ("D00150017", "dismissed"),
+    ]
+    truth = {
+        e["expnum"]: e["verdict"] for e in ingested.truth["exposures"] if e["expnum"] in range(150014, 150017)
+    }
+    assert {number: word for number, word, *_ in got["verdicts"] if number in truth} == truth
+    assert got["verdicts"][-1][:3] == (150017, "False", "not processed: its title says junk")
+    precal = next(r for r in desdm(undisturbed, "history") if r["run"].startswith(NITE))
+    others = [r for r in desdm(undisturbed, "history") if not r["run"].startswith(NITE)]
+    assert all(r["submittime"] >= precal["endtime"] for r in others)
+
+
+def test_nothing_is_done_twice(undisturbed: Path) -> None:
+    assert desdm(undisturbed, "queue", "run", "--until-idle") == {"queued": 0, "ended": {}}
+    assert len(desdm(undisturbed, "status", "--all")) == 4
+
+
+def test_why_names_the_calibrations_and_their_reason(undisturbed: Path) -> None:
+    [row] = desdm(undisturbed, "queue", "why", "150014")
+    assert row["reasons"][0] == "D00150014_r2p01 is done"
+    [bias] = [r for r in row["reasons"] if r.startswith("cal_biascor")]
+    assert "20121120, the same night (20121120_r1p01) (4 files)" in bias
+
+
+def test_a_runner_that_is_killed_again_and_again_comes_to_the_same_end(home: Path, undisturbed: Path) -> None:
+    draw = random.Random(5)
+    for _ in range(6):
+        process = subprocess.Popen(
+            command(home, "queue", "run", "--until-idle"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(draw.uniform(1.5, 7.0))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    desdm(home, "queue", "run", "--until-idle")
+    assert end(home) == end(undisturbed)
+    amiss = desdm(home, "audit")
+    assert [amiss[k] for k in ("corrupt", "truncated", "grown", "missing", "orphan")] == [[]] * 5
+
+
+def test_one_process_at_a_time_runs_the_queue_and_a_polite_end_is_gone_on_from(
+    home: Path, undisturbed: Path
+) -> None:
+    with subprocess.Popen(
+        command(home, "queue", "run", "--quiet", "0"), stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout is not None
+        while "20121120_r1p01" not in first.stdout.readline():
+            assert first.poll() is None
+        second = subprocess.run(command(home, "queue", "run"), capture_output=True, text=True)
+        assert second.returncode == 3 and "runs already" in second.stderr
+        first.terminate()
+    assert first.returncode == 0
+    [night] = [r for r in desdm(home, "queue")["rows"] if r["unit"] == NITE]
+    assert night["state"] == "submitted"
+    desdm(home, "queue", "run", "--until-idle")
+    assert end(home) == end(undisturbed)
+
+
+def test_a_damaged_file_is_given_up_at_once_with_the_first_bad_line(home: Path) -> None:
+    [record] = [f for f in desdm(home, "files", "--filetype", "raw") if "00150015" in f["filename"]]
+    path = Path(record["path"])
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 0xFF]))
+    done = desdm(home, "queue", "run", "--until-idle")
+    assert done["ended"] == {"done": 3, "gave_up": 1}
+    [row] = [r for r in desdm(home, "queue")["rows"] if r["state"] == "gave_up"]
+    assert (row["unit"], row["tries"]) == ("D00150015", 1)
+    [problem] = desdm(home, "problem", "list")
+    assert (problem["subject_kind"], problem["subject"], problem["blocks"]) == (
+        "exposure",
+        "D00150015",
+        False,
+    )
+    assert "CorruptFile" in problem["text"]
+    [verdict] = [v for v in desdm(home, "verdict") if v["expnum"] == 150015]
+    assert (verdict["accepted"], verdict["reason"]) == ("Unknown", "unkn: its run D00150015_r2p01 failed")
+
+
+def test_an_exclusion_dismisses_a_row_and_its_end_queues_it_again(home: Path) -> None:
+    desdm(home, "exclude", "150015", "--reason", "satellite")
+    assert desdm(home, "queue", "run", "--until-idle")["ended"] == {"done": 3}
+    [row] = [r for r in desdm(home, "queue")["rows"] if r["unit"] == "D00150015"]
+    assert (row["state"], row["why"], row["attempt"]) == ("dismissed", "excluded: satellite", None)
+    desdm(home, "exclude", "150015", "--lift", "--reason", "it was another exposure")
+    assert desdm(home, "queue", "run", "--until-idle")["ended"] == {"done": 1}
