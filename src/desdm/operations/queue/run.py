@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from desdm.archive.archive import Archive
 from desdm.config import Config
-from desdm.errors import ConflictError, DesdmError, LeaseLost, TransientError
+from desdm.errors import ConflictError, DamagedDatabase, DesdmError, LeaseLost, TransientError
 from desdm.framework import store as attempts
 from desdm.framework.drive import Progress
 from desdm.framework.engines import Engine
@@ -43,6 +43,8 @@ POLL = 1.0
 _RENEWAL, _PATIENCE = 15.0, 2.0
 #: Seconds between judgements of rows that a rule dismissed.
 _JUDGEMENT = 60.0
+#: Errors of the installation, not of a row: this process ends.
+_ENDING = (LeaseLost, DamagedDatabase)
 #: Seconds until a run that another process drives is looked at again.
 _ELSEWHERE = 5.0
 
@@ -156,8 +158,6 @@ class _Runner:
             try:
                 if self._step() and until_idle:
                     return
-            except LeaseLost:
-                raise
             except TransientError as err:
                 self.work.say(f"{err}; trying again")
                 self._wait(_PATIENCE)
@@ -283,10 +283,10 @@ class _Runner:
         settler = self.settler
         try:
             submission = submit_row(work.config, work.database, work.archive, row, link)
-        except (ConflictError, LeaseLost) as err:
-            if isinstance(err, LeaseLost):
-                raise
+        except ConflictError:
             return False
+        except _ENDING:
+            raise
         except DesdmError as err:
             failure = err
             return self._settle(row, lambda conn: settler.not_submitted(conn, row, failure, now))
@@ -318,7 +318,7 @@ class _Runner:
 
     def _settle_end(self, row: QueueRow, end: AttemptState | BaseException) -> None:
         """Settle a row whose driver has ended, with its state or its error."""
-        if isinstance(end, BaseException) and not isinstance(end, DesdmError):
+        if isinstance(end, BaseException) and (isinstance(end, _ENDING) or not isinstance(end, DesdmError)):
             raise end
         error = end if isinstance(end, DesdmError) else None
         self._settle(row, lambda conn: self.settler.ended(conn, row, error, self.work.clock()))

@@ -65,6 +65,20 @@ def upgrade() -> None:
 def _create_tables() -> None:
     """Create the new tables."""
     op.create_table(
+        "pfw_planned_exposure",
+        sa.Column("pfw_attempt_id", sa.Integer(), nullable=False, comment="Attempt"),
+        sa.Column("expnum", sa.Integer(), autoincrement=False, nullable=False, comment="Exposure number"),
+        sa.Column(
+            "own", sa.Boolean(), nullable=False, comment="Whether the attempt processes just this exposure"
+        ),
+        sa.ForeignKeyConstraint(
+            ["pfw_attempt_id"], ["pfw_attempt.id"], name=op.f("fk_pfw_planned_exposure_pfw_attempt_id")
+        ),
+        sa.PrimaryKeyConstraint("pfw_attempt_id", "expnum", name=op.f("pk_pfw_planned_exposure")),
+        comment="Exposures whose verdicts and exclusions the plan of an attempt read",
+    )
+    op.create_index("ix_pfw_planned_exposure_expnum", "pfw_planned_exposure", ["expnum"], unique=False)
+    op.create_table(
         "delivery_expected",
         sa.Column("source", sa.String(length=32), nullable=False, comment="Who sends"),
         sa.Column("filename", sa.String(length=160), nullable=False, comment="Name of the file"),
