@@ -41,6 +41,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("cancel", "Runs", "End a run."),
     Entry("run", "Runs", "What has arrived of a night: calibrations, exposures, verdicts."),
     Entry("queue", "Runs", "The nightly queue: run it, list it, change its order, say why."),
+    Entry("night", "Runs", "What became of a night: report and page of plots."),
     Entry("explain", "Quality", "Which calibrations a run uses, and why these."),
     Entry("verdict", "Quality", "Verdicts on exposures, and an analyst's own word."),
     Entry("epoch", "Quality", "Epochs of the camera, and which calibrations serve in them."),
