@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from desdm.simulate.plan import plan_night
-from tests.support.night import Processed, ingested_once
-
-NITE = "20121120"
-
-
-def desdm(home: Path, *args: str, status: tuple[int, ...] = (0, 1)) -> Any:
-    done = subprocess.run(command(home, *args, "--json"), capture_output=True, text=True)
-    assert done.returncode in status, done.stderr
-    return json.loads(done.stdout)
-
-
-def command(home: Path, *args: str) -> list[str]:
-    return [sys.executable, "-m", "desdm.cli.main", "--home", str(home), *args]
+from tests.support.night import Processed
+from tests.support.queuenight import NITE, command, desdm, small_night
 
 
 @pytest.fixture(scope="module")
 def ingested(tmp_path_factory: pytest.TempPathFactory) -> Processed:
-    base = tmp_path_factory.getbasetemp()
-    base = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "nights"
-    plan = plan_night(11, program="demo", bands=("r",), biases=7, flats=6, exposures=2)
-    return ingested_once(base, "queue", plan)
+    return small_night(tmp_path_factory)
 
 
 @pytest.fixture
@@ -142,28 +125,32 @@ def test_one_process_at_a_time_runs_the_queue_and_a_polite_end_is_gone_on_from(
     assert end(home) == end(undisturbed)
 
 
-def test_a_damaged_file_is_given_up_at_once_with_the_first_bad_line(home: Path) -> None:
-    [record] = [f for f in desdm(home, "files", "--filetype", "raw") if "00150015" in f["filename"]]
-    path = Path(record["path"])
-    path.chmod(0o644)
-    with path.open("r+b") as file:
-        file.seek(path.stat().st_size // 2)
-        byte = file.read(1)
-        file.seek(-1, os.SEEK_CUR)
-        file.write(bytes([byte[0] ^ 0xFF]))
-    done = desdm(home, "queue", "run", "--until-idle")
-    assert done["ended"] == {"done": 3, "gave_up": 1}
-    [row] = [r for r in desdm(home, "queue")["rows"] if r["state"] == "gave_up"]
-    assert (row["unit"], row["tries"]) == ("D00150015", 1)
-    [problem] = desdm(home, "problem", "list")
-    assert (problem["subject_kind"], problem["subject"], problem["blocks"]) == (
-        "exposure",
-        "D00150015",
-        False,
+def test_a_lost_worker_is_tried_again_and_not_given_up(home: Path, undisturbed: Path) -> None:
+    with (home / "desdm.toml").open("a") as settings:
+        settings.write("\n[engine]\nmax_tries = 1\n")
+    text = (home / "desdm.toml").read_text()
+    (home / "desdm.toml").write_text(
+        text.replace("[engine]\n", "", 1) if text.count("[engine]") > 1 else text
     )
-    assert "CorruptFile" in problem["text"]
-    [verdict] = [v for v in desdm(home, "verdict") if v["expnum"] == 150015]
-    assert (verdict["accepted"], verdict["reason"]) == ("Unknown", "unkn: its run D00150015_r2p01 failed")
+    with subprocess.Popen(
+        command(home, "queue", "run", "--until-idle", "--pause", "1"), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        while "20121120_r1p01" not in process.stdout.readline():
+            assert process.poll() is None
+        workers: list[int] = []
+        while not workers:
+            time.sleep(0.2)
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            workers = [int(child) for child in children]
+        os.kill(workers[0], signal.SIGKILL)
+        printed = process.stdout.read()
+    assert process.returncode == 0
+    assert "precal 20121120: waiting" in printed
+    got = end(home)
+    assert (got["rows"][0][1], got["rows"][0][2]) == ("done", 2)
+    assert got["problems"] == []
+    assert got["verdicts"] == end(undisturbed)["verdicts"]
 
 
 def test_an_exclusion_dismisses_a_row_and_its_end_queues_it_again(home: Path) -> None:

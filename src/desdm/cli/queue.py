@@ -275,6 +275,50 @@ def _act(
     context.show(document, human, as_json)
 
 
+@command.command()
+@click.argument("name")
+@click.option("--pipeline", required=True, help="Pipeline that processes each unit.")
+@click.option(
+    "--exposures", default="", help="Exposures: numbers, or ranges 150001-150010; @FILE reads them."
+)
+@click.option("--tiles", default="", help="Names of tiles; @FILE reads them.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of every attempt.")
+@click.option("--rank", type=int, default=100, show_default=True, help="Order: the least goes first.")
+@click.option("--tries", type=click.IntRange(min=1), default=3, show_default=True, help="Attempts at most.")
+@click.option("--reason", default="", help="Why; recorded with the act.")
+@click.option("--dry-run", is_flag=True, help="Check and list, and write nothing.")
+@json_option
+@pass_command_context
+def campaign(
+    context: CommandContext,
+    name: str,
+    pipeline: str,
+    exposures: str,
+    tiles: str,
+    settings: tuple[str, ...],
+    rank: int,
+    tries: int,
+    reason: str,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Queue campaign NAME: a frozen set of exposures or tiles with a pipeline and settings, under its own name."""
+    from desdm.cli.submit import parse_settings
+    from desdm.operations.clock import machine_time
+    from desdm.operations.queue.campaign import Campaign, queue_campaign
+
+    facility = context.facility
+    wanted = Campaign(
+        name, pipeline, _numbers(exposures), tuple(_words(tiles)), parse_settings(settings), rank, tries
+    )
+    who, now = facility.config.operator, machine_time()
+    with facility.database.read() if dry_run else facility.database.write() as conn:
+        rows = queue_campaign(conn, facility.config, wanted, reason=reason, who=who, now=now, dry_run=dry_run)
+    document = {"campaign": name, "dry_run": dry_run, "rows": [_document(row) for row in rows]}
+    text = f"{len(rows)} rows {'would be' if dry_run else 'are'} queued"
+    context.show(document, lambda: click.echo(text), as_json)
+
+
 @command.group(cls=CommandGroup)
 def policy() -> None:
     """Policies: which exposures and nights are queued for which pipeline, with the statement that set them."""
@@ -374,6 +418,35 @@ def policy_end(context: CommandContext, number: int, reason: str, as_json: bool)
     with facility.database.write() as conn:
         end_policy(conn, number, reason=reason, who=facility.config.operator, now=machine_time())
     context.show({"policy": number, "ended": True}, lambda: click.echo(f"policy {number} is ended"), as_json)
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a list, which commas or blanks separate; ``@FILE`` reads it from a file."""
+    from pathlib import Path
+
+    from desdm.errors import storage_error
+
+    if text.startswith("@"):
+        try:
+            text = Path(text[1:]).read_text("utf-8")
+        except OSError as err:
+            raise storage_error(err) from err
+    return text.replace(",", " ").split()
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """Return the numbers of a list of exposures and ranges of them."""
+    import re
+
+    numbers: list[int] = []
+    for word in _words(text):
+        match = re.fullmatch(r"[Dd]?0*(\d{1,9})(?:-[Dd]?0*(\d{1,9}))?", word)
+        if match is None:
+            raise click.BadParameter(
+                f"{word!r} is not an exposure or a range of them: 150029 or 150001-150010"
+            )
+        numbers += range(int(match[1]), int(match[2] or match[1]) + 1)
+    return tuple(dict.fromkeys(numbers))
 
 
 def _unit(text: str) -> str:

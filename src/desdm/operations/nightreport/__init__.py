@@ -1,4 +1,4 @@
-"""The report on a night: what arrived, was processed and accepted, times, calibrations, problems, numbers over the night."""
+"""The report on a night: what arrived, was processed and accepted, times, calibrations, problems, numbers."""
 
 from __future__ import annotations
 

@@ -72,9 +72,9 @@ def gather_night(conn: Connection, nite: str, scope: Scope) -> NightReport:
             sum(not a.calibration and not a.refused for a in raw),
             sum(not a.calibration and bool(a.refused) for a in raw),
         ),
-        ProcessedRows(store.queue_states(conn, nite), _states(runs)),
+        ProcessedRows(store.queue_states(conn, nite, scope.campaign), _states(runs)),
         {verdict.value: counts.get(verdict.value, 0) for verdict in Verdict},
-        _times(conn, nite, exposures, judged, runs),
+        _times(conn, nite, exposures, runs, scope.campaign),
         tuple(store.calibrations(conn, [run.id for run in runs if run.pipeline == "firstcut"])),
         tuple(store.problems(conn, subjects, ids)),
         tuple(exposures),
@@ -125,17 +125,17 @@ def _times(
     conn: Connection,
     nite: str,
     exposures: Sequence[ExposureOfNight],
-    judged: Mapping[int, EvaluationRow],
     runs: Sequence[store.RunOfNight],
+    campaign: str,
 ) -> TimeAccount:
-    """Account for the time of a night."""
+    """Account for the time of a night; arrivals and verdicts are those of the campaign of production."""
     taken = [one for one in exposures if one.begin is not None]
     ends = [one.begin + timedelta(seconds=one.exptime or 0.0) for one in taken if one.begin is not None]
     begins = [one.begin for one in taken if one.begin is not None]
     span = (max(ends) - min(begins)).total_seconds() / 3600 if len(taken) > 1 else None
     open_h = sum(one.exptime or 0.0 for one in exposures) / 3600
     accepted = [one for one in exposures if one.accepted == Verdict.ACCEPTED.value]
-    delays = _delays(store.ingest_times(conn, nite), runs)
+    delays = _delays(store.ingest_times(conn, nite, campaign), runs)
     return TimeAccount(
         span,
         open_h,

@@ -88,17 +88,23 @@ def raw_files(conn: Connection, nite: str) -> list[RawFile]:
     return [RawFile(*row) for row in conn.execute(query)]
 
 
-def ingest_times(conn: Connection, nite: str) -> dict[int, datetime]:
+def ingest_times(conn: Connection, nite: str, campaign: str) -> dict[int, datetime]:
     """Return when the exposures of a night had arrived, as rows of the queue say, by exposure number."""
     q = ops_auto_queue.c
-    query = select(q.expnum, func.min(q.arrived_at)).where(q.nite == nite, q.expnum.is_not(None))
+    query = select(q.expnum, func.min(q.arrived_at)).where(
+        q.nite == nite, q.campaign == campaign, q.expnum.is_not(None)
+    )
     return {int(number): moment for number, moment in conn.execute(query.group_by(q.expnum))}
 
 
-def queue_states(conn: Connection, nite: str) -> dict[str, dict[str, int]]:
+def queue_states(conn: Connection, nite: str, campaign: str) -> dict[str, dict[str, int]]:
     """Return the rows of the queue of a night by pipeline and state."""
     q = ops_auto_queue.c
-    query = select(q.pipeline, q.state, func.count()).where(q.nite == nite).group_by(q.pipeline, q.state)
+    query = (
+        select(q.pipeline, q.state, func.count())
+        .where(q.nite == nite, q.campaign == campaign)
+        .group_by(q.pipeline, q.state)
+    )
     states: dict[str, dict[str, int]] = {}
     for pipeline, state, count in conn.execute(query.order_by(q.pipeline, q.state)):
         states.setdefault(pipeline, {})[state] = int(count)

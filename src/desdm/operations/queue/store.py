@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -29,13 +30,16 @@ from desdm.schema.operationstates import ProblemState, QueueState, Severity
 from desdm.schema.queue import ops_auto_queue, ops_policy
 from desdm.schema.runname import RunName
 from desdm.schema.states import CopyState
+from desdm.schema.store import exposure_name
 
 __all__ = [
+    "Unit",
     "arrival_times",
     "change_row",
     "change_rows",
     "count_states",
     "end_policy",
+    "exposures_in_archive",
     "find_rows",
     "first_pause",
     "insert_policy",
@@ -153,6 +157,29 @@ def arrival_times(conn: Connection, files: Sequence[int]) -> dict[int, datetime]
     )
     rows = conn.execute(query, {"among": packed(conn, files)})
     return {int(row.desfile_id): row.ingested_at for row in rows}
+
+
+class Unit(NamedTuple):
+    """A unit of a campaign: name, and of an exposure its number, night and band."""
+
+    name: str
+    expnum: int | None
+    nite: str
+    band: str
+
+
+def exposures_in_archive(conn: Connection, expnums: Sequence[int]) -> list[Unit]:
+    """Return the exposures of which there is a raw file, each once, by number."""
+    i = image.c
+    query = (
+        select(i.expnum, func.coalesce(func.min(i.nite), ""), func.coalesce(func.min(i.band), ""))
+        .join(desfile, desfile.c.id == i.desfile_id)
+        .where(desfile.c.filetype == "raw", among(conn, i.expnum))
+        .group_by(i.expnum)
+        .order_by(i.expnum)
+    )
+    rows = conn.execute(query, {"among": packed(conn, expnums)})
+    return [Unit(exposure_name(number), int(number), nite, band) for number, nite, band in rows]
 
 
 def programmes(conn: Connection) -> dict[str, str]:
