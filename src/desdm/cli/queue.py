@@ -73,14 +73,20 @@ def list_(
             ("UNIT", "PIPELINE", "STATE", "RANK", "DUE", "TRIES", "RUN", "WHY"),
             [
                 (
-                    row.unitname, row.pipeline, row.state.value, row.rank, row.due_at,
-                    f"{row.tries}/{row.max_tries}", row.run, row.why,
+                    row.unitname,
+                    row.pipeline,
+                    row.state.value,
+                    row.rank,
+                    row.due_at,
+                    f"{row.tries}/{row.max_tries}",
+                    row.run,
+                    row.why,
                 )
                 for row in rows
             ],
             expendable=("TRIES", "DUE"),
             empty="the queue has no such row",
-        )  # fmt: skip
+        )
         click.echo(", ".join(f"{count} {state.value}" for state, count in counts.items()))
         click.echo(f"run by {lease.holder}" if lease else "nobody runs the queue; start: desdm queue run")
 
@@ -91,13 +97,19 @@ def list_(
 @click.option("--until-idle", is_flag=True, help="End when nothing more can be done.")
 @clock_option
 @click.option(
-    "--pause", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="SECONDS",
+    "--pause",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
     help="Before a second try; each further one waits twice as long.",
-)  # fmt: skip
+)
 @click.option(
-    "--quiet", type=click.FloatRange(min=0), metavar="SECONDS",
+    "--quiet",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
     help="How long a night's calibrations wait for more of them.  [default: 300; 0 with --until-idle]",
-)  # fmt: skip
+)
 @json_option
 @pass_command_context
 def run(
@@ -352,11 +364,20 @@ def policy_list(context: CommandContext, everything: bool, as_json: bool) -> Non
     )
     rows = [
         (
-            p.id if p.id is not None else "default", p.programme, p.pipeline, p.band, f"{p.nite_from} to {p.nite_to}",
-            p.rank, p.deadline_h, p.max_tries, p.statement, p.who, p.until,
+            p.id if p.id is not None else "default",
+            p.programme,
+            p.pipeline,
+            p.band,
+            f"{p.nite_from} to {p.nite_to}",
+            p.rank,
+            p.deadline_h,
+            p.max_tries,
+            p.statement,
+            p.who,
+            p.until,
         )
         for p in policies
-    ]  # fmt: skip
+    ]
     empty = "no policy is in force: nothing is queued"
     context.show(
         [_policy_document(p) for p in policies], lambda: context.table(titles, rows, empty=empty), as_json

@@ -148,7 +148,14 @@ class Comparison:
         """Whether nothing differs, names, paths and times aside."""
         messages = any(m.only_before or m.only_after for m in self.messages)
         differing = (
-            self.settings, self.inputs_only_first, self.inputs_only_second, self.calibrations, self.software,
-            self.metrics, self.verdicts, self.outputs, self.files,
-        )  # fmt: skip
+            self.settings,
+            self.inputs_only_first,
+            self.inputs_only_second,
+            self.calibrations,
+            self.software,
+            self.metrics,
+            self.verdicts,
+            self.outputs,
+            self.files,
+        )
         return not messages and not any(differing)

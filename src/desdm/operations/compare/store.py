@@ -36,9 +36,22 @@ __all__ = [
 ]
 
 _VERDICT = (
-    "accepted", "reason", "t_eff", "f_eff", "b_eff", "c_eff", "fwhm_asec", "ellipticity", "skybrightness", "cloud",
-    "cloud_catalog", "n_match", "depth", "astrom_rms", "magzero",
-)  # fmt: skip
+    "accepted",
+    "reason",
+    "t_eff",
+    "f_eff",
+    "b_eff",
+    "c_eff",
+    "fwhm_asec",
+    "ellipticity",
+    "skybrightness",
+    "cloud",
+    "cloud_catalog",
+    "n_match",
+    "depth",
+    "astrom_rms",
+    "magzero",
+)
 
 
 class OutputFile(NamedTuple):
