@@ -13,6 +13,7 @@ from desdm.archive.archive import Archive
 from desdm.framework.model import Attempt
 from desdm.operations.compare.model import FileDifference
 from desdm.operations.compare.store import OutputFile
+from desdm.schema.runname import RunName
 
 __all__ = ["compare_files"]
 
@@ -92,7 +93,10 @@ def _without(values: npt.NDArray[np.generic], run: str) -> npt.NDArray[np.generi
     """Return the values of a column; of texts without the name of the run."""
     if values.dtype.kind != "U" or not values.size:
         return values
-    return np.char.replace(values.astype(np.str_), run, "RUN")
+    texts = np.char.replace(values.astype(np.str_), run, "RUN")
+    name = RunName.parse(run)
+    # Tables name their version by request and attempt without leading zeros.
+    return texts if name is None else np.where(texts == f"r{name.reqnum}p{name.attnum}", "RUN", texts)
 
 
 def _values(

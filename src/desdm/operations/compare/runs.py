@@ -31,7 +31,7 @@ __all__ = ["compare_runs"]
 
 #: Deepest level of messages that are compared one by one.
 _COMPARED = 2
-#: Absolute paths in messages and settings, which differ with the work folder.
+#: Absolute paths in messages, which differ with the work folder.
 _PATH = re.compile(r"(?<![\w/])/(?:[\w.+~-]+/)+")
 
 
@@ -106,7 +106,7 @@ def _equal(before: object, after: object) -> bool:
 
 
 def _own_text(attempt: Attempt) -> Callable[[str], str]:
-    """Return a function that takes the name of a run, its directory and paths out of a text."""
+    """Return a function that takes the name of a run and its directory out of a text."""
     # Names of files hold request and attempt apart from the unit.
     number = attempt.run.removeprefix(attempt.unitname)
     names = sorted({attempt.run, attempt.archive_path or attempt.run, number}, key=len, reverse=True)
@@ -115,7 +115,7 @@ def _own_text(attempt: Attempt) -> Callable[[str], str]:
         """Return the text without what is of the run alone."""
         for name in names:
             text = text.replace(name, "RUN")
-        return _PATH.sub("", text)
+        return text
 
     return neutral
 
@@ -180,7 +180,9 @@ def _messages(conn: Connection, one: Attempt, two: Attempt) -> Iterator[MessageC
         neutral = _own_text(attempt)
         levels: dict[int, Counter[str]] = {}
         for message in watch.messages(conn, attempt.id):
-            text = f"{message.module} {message.wrapkeys}: {neutral(message.text)}".replace(" :", ":")
+            text = f"{message.module} {message.wrapkeys}: {_PATH.sub('', neutral(message.text))}".replace(
+                " :", ":"
+            )
             levels.setdefault(message.level, Counter())[text] += 1
         sides.append(levels)
     for level in sorted({*sides[0], *sides[1]}):
