@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import resource
 import shutil
@@ -68,6 +69,8 @@ def clock(children: bool = False) -> Iterator[Spent]:
             total += usage.ru_utime + usage.ru_stime
         return total
 
+    # A collection of what was made before the body would be charged to it.
+    gc.collect()
     spent, cpu0, wall0 = Spent(), cpu(), time.perf_counter()
     yield spent
     spent.cpu, spent.wall = cpu() - cpu0, time.perf_counter() - wall0

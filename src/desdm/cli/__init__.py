@@ -35,6 +35,8 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("log", "Runs", "Logs of a run, or their messages."),
     Entry("history", "Runs", "What was run, when, by whom, and how it ended."),
     Entry("events", "Runs", "Every act with author, time, subject and reason."),
+    Entry("logbook", "Runs", "Entries of people and all acts in one order; write an entry."),
+    Entry("notice", "Runs", "Who is told what by mail, webhook or chat."),
     Entry("mark", "Runs", "Mark a run's data active, good for use, or junk."),
     Entry("resume", "Runs", "Go on with a run at the first module that is not done."),
     Entry("retry", "Runs", "Repeat a run with a reason, as it was or with named changes."),
@@ -46,6 +48,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("verdict", "Quality", "Verdicts on exposures, and an analyst's own word."),
     Entry("epoch", "Quality", "Epochs of the camera, and which calibrations serve in them."),
     Entry("exclude", "Quality", "Exposures and CCDs that must not be used."),
+    Entry("survey", "Quality", "The survey table: what is accepted of each field, and what is owed."),
     Entry(
         "problem", "Releases", "The problem list; an open problem blocks a release that holds its subject."
     ),

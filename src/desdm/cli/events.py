@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from desdm.cli.context import JsonValue
     from desdm.schema.store import Event
 
+
+__all__ = ["command", "time_options"]
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 #: A date or time in ISO 8601, basic or extended: what it ends with says how long a time it names.
 _TIME = re.compile(
@@ -59,14 +64,23 @@ def _time(_ctx: click.Context, param: click.Parameter, value: str | None) -> dat
     return time
 
 
+def time_options(command: Decorated) -> Decorated:
+    """Add --since and --until to a command."""
+    until = click.option(
+        "--until",
+        metavar="TIME",
+        callback=_time,
+        help="Up to the end of this date, hour, minute or second, UTC.",
+    )
+    since = click.option("--since", metavar="TIME", callback=_time, help="From this date or time on, UTC.")
+    return since(until(command))
+
+
 @click.command()
 @click.option("--subject", default="", help="Of this exposure, run, file, tag, release, account …")
 @click.option("--kind", type=click.Choice([k.value for k in EventKind]), help="Only acts of this kind.")
 @click.option("--who", default="", help="Of this person or program.")
-@click.option("--since", metavar="TIME", callback=_time, help="From this date or time on, UTC.")
-@click.option(
-    "--until", metavar="TIME", callback=_time, help="Up to the end of this date, hour, minute or second, UTC."
-)
+@time_options
 @click.option("--limit", type=click.IntRange(min=1), help="Only the newest so many.")
 @json_option
 @pass_command_context

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import smtplib
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from email.errors import HeaderParseError
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
 
 from desdm.config import Config
-from desdm.errors import ConfigError, ConflictError, TransientError
+from desdm.errors import ConflictError
+from desdm.mail import send_mail
 from desdm.release import store
 from desdm.release.model import Announcement, Release, ReleaseTable
 from desdm.release.publish import find
@@ -65,7 +61,7 @@ def announce(
     subject, body = message(described, tables, text)
     to = [a.strip() for a in config.mail_to.split(",") if a.strip()] if config.mail_server else []
     if to:
-        _send(config, to, subject, body)
+        send_mail(config, to, subject, body)
     with database.write() as conn:
         store.insert_announcement(
             conn,
@@ -114,35 +110,3 @@ def message(release: Release, tables: Sequence[ReleaseTable], text: str = "") ->
         f"Its notes say what was dropped and why; its manifest has sha-256 {release.manifest_sha256}."
     )
     return subject, "\n\n".join(lines) + "\n"
-
-
-def _send(config: Config, to: Sequence[str], subject: str, body: str) -> None:
-    """Mail an announcement; `TransientError` if the server refuses it."""
-    if not config.mail_from:
-        raise ConfigError("services.mail_from is not set; set the sender of the announcements in desdm.toml")
-    host, _, port = config.mail_server.rpartition(":")
-    if not host or not port.isdigit():
-        raise ConfigError(f"services.mail_server = {config.mail_server!r}: say host:port")
-    mail = EmailMessage()
-    try:
-        mail["From"] = Address(addr_spec=config.mail_from)
-        mail["To"] = [Address(addr_spec=address) for address in to]
-    except (ValueError, HeaderParseError) as err:
-        raise ConfigError(
-            f"services.mail_from or mail_to holds what is no address: {err}; correct it in desdm.toml"
-        ) from err
-    mail["Subject"] = subject
-    mail["Date"] = formatdate()
-    mail["Message-ID"] = make_msgid(domain=config.mail_from.rpartition("@")[2] or "localhost")
-    mail.set_content(body)
-    try:
-        with smtplib.SMTP(host, int(port), timeout=30) as server:
-            refused = server.send_message(mail, to_addrs=list(to))
-    except (OSError, smtplib.SMTPException) as err:
-        raise TransientError(
-            f"the mail server {config.mail_server} did not take the mail: {err}; try again"
-        ) from err
-    if refused:
-        raise TransientError(
-            f"the mail server refused {', '.join(refused)}; correct the addresses and announce again"
-        )

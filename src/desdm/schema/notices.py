@@ -7,7 +7,7 @@ from sqlalchemy import DateTime, ForeignKey, Index, Integer, String, Table, Text
 from desdm.schema.columns import STATE, closed, col, metadata
 from desdm.schema.operationstates import NoticeMode, NoticeState, Severity
 
-__all__ = ["notice", "notice_rule"]
+__all__ = ["notice", "notice_cursor", "notice_rule"]
 
 notice_rule = Table(
     "notice_rule",
@@ -24,6 +24,13 @@ notice_rule = Table(
     col("owner", String(32), text="Whose rule it is"),
     col("since", DateTime, text="Since when it holds, UTC"),
     col("until", DateTime, nullable=True, text="Until when it held, UTC; none: it holds"),
+    col("after_event", Integer, default=0, text="Newest event when it was added: it tells later ones"),
+    col(
+        "after_note",
+        Integer,
+        default=0,
+        text="Newest note on a problem when it was added: it tells later ones",
+    ),
     UniqueConstraint("name"),
     closed("mode", NoticeMode),
     closed("severity", Severity),
@@ -38,7 +45,7 @@ notice = Table(
     col(
         "notice_key",
         String(200),
-        text="Key: the same cause makes no second one; also the Message-ID of a mail",
+        text="Key: the same cause makes no second one",
     ),
     col("event_id", Integer, ForeignKey("event.id"), nullable=True, text="Event that caused it"),
     col("target", Text, text="Where it goes"),
@@ -50,6 +57,13 @@ notice = Table(
     col("next_try", DateTime, nullable=True, text="Not to be sent before, UTC", ucd="time"),
     col("made_at", DateTime, text="When it was made, UTC", ucd="time"),
     col("sent_at", DateTime, nullable=True, text="When the channel took it, UTC", ucd="time"),
+    col(
+        "batch",
+        String(48),
+        nullable=True,
+        text="Message that carries it, the same at each try; left part of the Message-ID of a mail",
+    ),
+    col("last_error", Text, nullable=True, text="What the channel said at the last try"),
     col("acked_by", String(32), nullable=True, text="Who acknowledged it"),
     col("resolves_id", Integer, ForeignKey("notice.id"), nullable=True, text="Notice whose cause is gone"),
     UniqueConstraint("notice_key"),
@@ -57,4 +71,12 @@ notice = Table(
     closed("severity", Severity),
     Index("ix_notice_state", "state", "next_try"),
     comment="Notices: the outbox, committed with their causes",
+)
+
+notice_cursor = Table(
+    "notice_cursor",
+    metadata,
+    col("source", String(12), primary_key=True, text="Where causes come from: event, problem"),
+    col("last_id", Integer, text="Newest row of it that was looked at"),
+    comment="How far causes were looked at for notices",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from desdm.schema.arrival import delivery, delivery_expected, ops_propid
 from desdm.schema.calibrations import exclude_list, ops_epoch, ops_epoch_inputs_per_band, pfw_calibration
 from desdm.schema.columns import metadata
+from desdm.schema.entries import logbook, logbook_subject
 from desdm.schema.evaluation import EVALUATIONS, finalcut_eval, firstcut_eval, zeropoint
 from desdm.schema.events import coaddtile_geom, event
 from desdm.schema.filemeta import METADATA_TABLES, calibration, catalog, image, miscfile
@@ -23,8 +24,7 @@ from desdm.schema.files import (
     ops_proctag_def,
     proctag,
 )
-from desdm.schema.logbook import logbook, logbook_subject
-from desdm.schema.notices import notice, notice_rule
+from desdm.schema.notices import notice, notice_cursor, notice_rule
 from desdm.schema.people import access_token, data_right, person, person_office
 from desdm.schema.quality import (
     ops_message_filter,
@@ -124,6 +124,7 @@ __all__ = [
     "metadata",
     "miscfile",
     "notice",
+    "notice_cursor",
     "notice_rule",
     "opm_used",
     "opm_was_derived_from",

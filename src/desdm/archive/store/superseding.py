@@ -15,8 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Connection, and_, case, exists, literal, not_, or_, select
+from sqlalchemy import Connection, Select, and_, case, exists, literal, not_, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from desdm.archive.filetypes import BY_NAME
@@ -185,22 +187,39 @@ def _bands(products: Iterable[_Product]) -> int:
 
 def _unfit(conn: Connection, attempts: Sequence[int], scope: Scope | None, blessed: bool) -> Sequence[int]:
     """The attempts that are not for use at all."""
+    query = _unfit_query(conn.dialect.name, scope, blessed)
+    return conn.execute(query, {"among": packed(conn, attempts)}).scalars().all()
+
+
+# Each search of the catalogue asks these two queries; building them costs more than running them.
+@lru_cache(maxsize=64)
+def _unfit_query(dialect: str, scope: Scope | None, blessed: bool) -> Select[Any]:
+    """Return the query of `_unfit`."""
     order = order_of_columns(pfw_attempt)
     unfit: ColumnElement[bool] = order != BLESSED if blessed else not_(usable(pfw_attempt))
     if scope is not None:
         unfit = or_(unfit, not_(in_scope(scope)))
-    query = (
+    return (
         select(pfw_attempt.c.id)
         .join(pfw_request, pfw_request.c.reqnum == pfw_attempt.c.reqnum)
-        .where(among(conn, pfw_attempt.c.id), unfit)
+        .where(among(dialect, pfw_attempt.c.id), unfit)
     )
-    return conn.execute(query, {"among": packed(conn, attempts)}).scalars().all()
 
 
 def _pairs(
     conn: Connection, attempts: Sequence[int], scope: Scope | None, blessed: bool
 ) -> list[tuple[int, int, tuple[int, int], tuple[int, int]]]:
     """Each attempt with each other that competes with it, and the places of both: run class and standing."""
+    query = _pairs_query(conn.dialect.name, scope, blessed)
+    return [
+        (row[0], row[1], (row[2], row[3]), (row[4], row[5]))
+        for row in conn.execute(query, {"among": packed(conn, attempts)})
+    ]
+
+
+@lru_cache(maxsize=64)
+def _pairs_query(dialect: str, scope: Scope | None, blessed: bool) -> Select[Any]:
+    """Return the query of `_pairs`: both attempts, run class and standing of the first, then of the other."""
     mine, other = pfw_attempt.alias("mine"), pfw_attempt.alias("other")
     my_request, other_request = pfw_request.alias("my_request"), pfw_request.alias("other_request")
     my_order, other_order = order_of_columns(mine), order_of_columns(other)
@@ -214,7 +233,7 @@ def _pairs(
         other_rank = case(rank, value=other.c.run_class, else_=len(rank))
         # A class outside the scope competes with nothing.
         competes = and_(other_rank < len(rank))
-    query = (
+    return (
         select(mine.c.id, other.c.id, my_rank, my_order, other_rank, other_order)
         .select_from(
             mine.join(my_request, my_request.c.reqnum == mine.c.reqnum)
@@ -229,12 +248,8 @@ def _pairs(
                 ),
             )
         )
-        .where(among(conn, mine.c.id), other_order <= (BLESSED if blessed else FLAGGED), competes)
+        .where(among(dialect, mine.c.id), other_order <= (BLESSED if blessed else FLAGGED), competes)
     )
-    return [
-        (row[0], row[1], (row[2], row[3]), (row[4], row[5]))
-        for row in conn.execute(query, {"among": packed(conn, attempts)})
-    ]
 
 
 def _products(

@@ -154,6 +154,18 @@ def _create_tables() -> None:
         sa.Column("owner", sa.String(length=32), nullable=False, comment="Whose rule it is"),
         sa.Column("since", sa.DateTime(), nullable=False, comment="Since when it holds, UTC"),
         sa.Column("until", sa.DateTime(), nullable=True, comment="Until when it held, UTC; none: it holds"),
+        sa.Column(
+            "after_event",
+            sa.Integer(),
+            nullable=False,
+            comment="Newest event when it was added: it tells later ones",
+        ),
+        sa.Column(
+            "after_note",
+            sa.Integer(),
+            nullable=False,
+            comment="Newest note on a problem when it was added: it tells later ones",
+        ),
         sa.CheckConstraint("mode IN ('first', 'every', 'digest')", name=op.f("ck_notice_rule_mode")),
         sa.CheckConstraint(
             "severity IN ('stop', 'block', 'degrade', 'nuisance', 'watch')",
@@ -487,7 +499,7 @@ def _create_tables() -> None:
             "notice_key",
             sa.String(length=200),
             nullable=False,
-            comment="Key: the same cause makes no second one; also the Message-ID of a mail",
+            comment="Key: the same cause makes no second one",
         ),
         sa.Column("event_id", sa.Integer(), nullable=True, comment="Event that caused it"),
         sa.Column("target", sa.Text(), nullable=False, comment="Where it goes"),
@@ -499,6 +511,13 @@ def _create_tables() -> None:
         sa.Column("next_try", sa.DateTime(), nullable=True, comment="Not to be sent before, UTC"),
         sa.Column("made_at", sa.DateTime(), nullable=False, comment="When it was made, UTC"),
         sa.Column("sent_at", sa.DateTime(), nullable=True, comment="When the channel took it, UTC"),
+        sa.Column(
+            "batch",
+            sa.String(length=48),
+            nullable=True,
+            comment="Message that carries it, the same at each try; left part of the Message-ID of a mail",
+        ),
+        sa.Column("last_error", sa.Text(), nullable=True, comment="What the channel said at the last try"),
         sa.Column("acked_by", sa.String(length=32), nullable=True, comment="Who acknowledged it"),
         sa.Column("resolves_id", sa.Integer(), nullable=True, comment="Notice whose cause is gone"),
         sa.CheckConstraint(
@@ -518,6 +537,15 @@ def _create_tables() -> None:
         comment="Notices: the outbox, committed with their causes",
     )
     op.create_index("ix_notice_state", "notice", ["state", "next_try"], unique=False)
+    op.create_table(
+        "notice_cursor",
+        sa.Column(
+            "source", sa.String(length=12), nullable=False, comment="Where causes come from: event, problem"
+        ),
+        sa.Column("last_id", sa.Integer(), nullable=False, comment="Newest row of it that was looked at"),
+        sa.PrimaryKeyConstraint("source", name=op.f("pk_notice_cursor")),
+        comment="How far causes were looked at for notices",
+    )
     op.create_table(
         "problem_evidence",
         sa.Column("id", sa.Integer(), nullable=False, comment="Number of the evidence"),

@@ -1,0 +1,1 @@
+"""The logbook: entries of people, and all acts, in one order."""

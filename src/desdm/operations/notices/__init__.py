@@ -1,0 +1,1 @@
+"""Notices: rules of who is told what, the outbox, and the channels."""
