@@ -5,6 +5,7 @@ DesdmError
 │   ├── ConfigError         the installation is not found or its settings are wrong
 │   ├── WCLError            a WCL document cannot be read or resolved (wcl/)
 │   ├── FileTypeError       a file is not what its type demands, or of no known type
+│   │   └── CutOffFile          a file ends before its headers say
 │   ├── ConflictError       the same name stands already for other bytes or another deed
 │   ├── NotFoundError       no such file, run, tag or table
 │   ├── PlanError           a pipeline cannot be planned: an input is missing, a query is empty
@@ -39,6 +40,7 @@ __all__ = [
     "ConflictError",
     "CorruptFile",
     "CorruptReleaseFile",
+    "CutOffFile",
     "DamagedDatabase",
     "DatabaseUnavailable",
     "DesdmError",
@@ -98,6 +100,10 @@ class WCLError(UsageError):
 
 class FileTypeError(UsageError):
     """A file is not what its file type demands, or is of no known type."""
+
+
+class CutOffFile(FileTypeError):
+    """A file ends before its headers say: a transfer was cut off, or a size in a header is damaged."""
 
 
 class ConflictError(UsageError):

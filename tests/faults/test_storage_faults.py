@@ -25,6 +25,7 @@ RUN = "T1_r1p01"
 CALLS: dict[str, tuple[str, ...] | None] = {
     "init": ("--upgrade", "{home}"),
     "ingest": ("{tmp}/new.txt", "--filetype", "misc"),
+    "dts": ("accept", "{tmp}/new.txt"),
     "files": (),
     "lineage": ("raw.txt",),
     "fetch": ("raw.txt", "--to", "{tmp}/out"),

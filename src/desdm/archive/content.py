@@ -78,7 +78,7 @@ class Content:
                 try:
                     self._plain = gunzip(bytes(self._data), MOST_UNPACKED)
                 except FileTypeError as err:
-                    raise FileTypeError(f"{err}; correct the file, or deposit it as .fz or unpacked") from err
+                    raise type(err)(f"{err}; correct the file, or deposit it as .fz or unpacked") from err
                 self._size = len(self._plain)
         return self._plain
 

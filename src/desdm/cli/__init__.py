@@ -20,6 +20,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("init", "Installation", "Make an installation: settings, database and archive."),
     Entry("doctor", "Installation", "Check an installation, and say what to do about what is wrong."),
     Entry("ingest", "Archive", "Register files and folders of files."),
+    Entry("dts", "Archive", "Deliveries of the telescope: accept, watch, expected and arrived, quarantine."),
     Entry("files", "Archive", "List files by attempt, type, band or tag."),
     Entry("lineage", "Archive", "What a file came from, and what came from it."),
     Entry("fetch", "Archive", "Copy files out of the archive, verified."),

@@ -134,6 +134,98 @@ def night(
     context.show(document, lambda: _print_exposures(context, written.document["exposures"], out), as_json)
 
 
+@command.command()
+@click.option("--nights", type=click.IntRange(1, 400), default=6, show_default=True, help="Nights in a row.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same bytes.")
+@click.option(
+    "--troubles", type=click.IntRange(0), default=15, show_default=True, help="Their 15 kinds take turns."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to fill."
+)
+@click.option("--nite", default="20121120", show_default=True, metavar="YYYYMMDD", help="First night.")
+@click.option("--bands", default="g,r", show_default=True, metavar="LIST", help="Bands, with commas between.")
+@click.option(
+    "--exposures", type=click.IntRange(1), default=3, show_default=True, help="Exposures a band and night."
+)
+@click.option("--biases", type=click.IntRange(0), default=5, show_default=True, help="Bias frames a night.")
+@click.option(
+    "--flats", type=click.IntRange(0), default=4, show_default=True, help="Dome flats a band and night."
+)
+@click.option("--ccds", default="", metavar="LIST", help="These CCDs alone (crosstalk from others ceases).")
+@click.option(
+    "--threads", type=click.IntRange(1), default=1, show_default=True, help="Exposures at the same time."
+)
+@json_option
+@pass_command_context
+def month(
+    context: CommandContext,
+    nights: int,
+    seed: int,
+    troubles: int,
+    out: Path,
+    nite: str,
+    bands: str,
+    exposures: int,
+    biases: int,
+    flats: int,
+    ccds: str,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Write the deliveries of some nights in order of arrival, with troubles, and what a correct system does with each.
+
+    OUT gets deliveries, manifest.csv (arrival, file, md5, nite, expnum), the observatory's lists in expected, constants and
+    reference catalogue, setup.json (commands before the first night), and the truth, with troubles.json.
+    """
+    from desdm.errors import ConflictError
+    from desdm.simulate.cameras import camera_of
+    from desdm.simulate.month import make_month, plan_month
+
+    if (out / "deliveries").exists():
+        raise ConflictError(f"{out} has deliveries already; give another folder")
+    camera = camera_of("mini")
+    if ccds:
+        camera = camera.only(tuple(_number(c) for c in _split_list(ccds)))
+    plan = plan_month(
+        seed,
+        nights,
+        troubles,
+        camera,
+        nite=nite,
+        bands=_split_list(bands),
+        exposures=exposures,
+        biases=biases,
+        flats=flats,
+    )
+    with context.progress() as progress:
+        bar = progress.add_task("simulate", total=len(plan.plan.shots))
+        written = make_month(
+            out,
+            plan,
+            camera,
+            threads=threads,
+            progress=lambda done, _: progress.update(bar, completed=done),
+        )
+    document = {
+        "out": str(out),
+        "nights": written.nites,
+        "deliveries": len(written.deliveries),
+        "troubles": [trouble.document() for trouble in written.troubles],
+    }
+    rows = [
+        (t.number, t.kind.value, t.nite, t.band, t.filename, t.reason_code or t.end_state or "", t.correct)
+        for t in written.troubles
+    ]
+
+    def human() -> None:
+        titles = ("NUMBER", "TROUBLE", "NITE", "BAND", "FILE", "END", "A CORRECT SYSTEM")
+        context.table(titles, rows)
+        click.echo(f"\n{len(written.deliveries)} deliveries of {len(written.nites)} nights in {out}")
+
+    context.show(document, human, as_json)
+
+
 def _number(text: str) -> int:
     """Parse a CCD number."""
     try:

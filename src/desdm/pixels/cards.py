@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
-from desdm.errors import FileTypeError
+from desdm.errors import CutOffFile, FileTypeError
 
 __all__ = ["HDU", "Buffer", "Column", "Header", "Value", "columns", "read_hdus"]
 
@@ -354,7 +354,7 @@ def _read_hdu(data: bytes, start: int, size: int, number: int) -> HDU:
                 f"header of HDU {number} has no END within {_LONGEST_HEADER // _CARD} cards ({_LONGEST_HEADER >> 20} MiB), "
                 "the longest header that is read: the file is damaged, or cards must be left out"
             )
-        raise FileTypeError(f"header of HDU {number} has no END: the file is cut off or damaged")
+        raise CutOffFile(f"header of HDU {number} has no END: the file is cut off or damaged")
     header = Header(bytes(data[start:at]))
     data_start = start + -(-(at + _CARD - start) // _BLOCK) * _BLOCK
     bitpix, axes = _structure(header, "", number)
@@ -364,7 +364,7 @@ def _read_hdu(data: bytes, start: int, size: int, number: int) -> HDU:
         count = math.prod(axes[1:])
     bytes_ = abs(bitpix) // 8 * (1 if gcount is None else gcount) * ((pcount or 0) + count)
     if bytes_ < 0 or data_start + bytes_ > size:
-        raise FileTypeError(
+        raise CutOffFile(
             f"data of HDU {number} should end at byte {data_start + bytes_}, the file ends at {size}: it is cut off"
         )
     word = header.text("XTENSION") or "IMAGE"

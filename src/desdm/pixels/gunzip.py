@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from desdm.errors import FileTypeError
+from desdm.errors import CutOffFile, FileTypeError
 
 __all__ = ["GZIP", "gunzip"]
 
@@ -35,7 +35,7 @@ def gunzip(data: bytes, most: int | None = None) -> bytes:
         while not machine.eof:
             part = view[at : at + _PART]
             if not part:
-                raise FileTypeError("its gzip stream is cut off")
+                raise CutOffFile("its gzip stream is cut off")
             try:
                 # One byte more than there may be tells whether there are more.
                 piece = machine.decompress(part, 0 if most is None else most - size + 1)

@@ -20,7 +20,7 @@ from desdm.simulate.handover import write_instrument, write_refcat
 from desdm.simulate.instrument import Camera
 from desdm.simulate.profile import measured_fwhm
 from desdm.simulate.rawfile import write_raw
-from desdm.simulate.readout import read_out
+from desdm.simulate.readout import read_out, without_signal
 from desdm.simulate.render import Charge, Renderer
 from desdm.simulate.response import Response
 from desdm.simulate.shots import Plan, Shot
@@ -242,6 +242,9 @@ def _shot(raw: Path, truth: Path, renderer: Renderer, shot: Shot) -> list[Path]:
         floating = frames[first][0].astype(np.float32)
         floating[200:240, 150:250] = np.nan
         frames[first] = floating, frames[first][1]
+    number, amplifier = shot.dead
+    if number in frames:
+        frames[number] = without_signal(frames[number][0], camera.nx, amplifier), frames[number][1]
     write_raw(path, camera, shot, frames, more=1 if shot.corner == "wrong hdus" else 0)
     return [path, *_deliveries(raw, path, shot)]
 

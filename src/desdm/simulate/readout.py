@@ -11,7 +11,7 @@ from desdm.simulate.render import Charge, Renderer, Stage
 from desdm.simulate.shots import Shot
 from desdm.simulate.sky import generator
 
-__all__ = ["JUNK", "OVERSCAN", "PRESCAN", "bias_level", "read_out"]
+__all__ = ["JUNK", "OVERSCAN", "PRESCAN", "bias_level", "read_out", "without_signal"]
 
 Plane = npt.NDArray[np.float32]
 
@@ -87,3 +87,31 @@ def _disturbed(renderer: Renderer, ccdnum: int, lit: dict[int, Charge]) -> Plane
             victim, origin = "AB".index(pair.victim[-1]), "AB".index(pair.source[-1])
             pixels.add_crosstalk(adu, lit[source].adu, victim, origin, pair.coefficient)
     return adu
+
+
+def without_signal(frame: npt.NDArray[np.generic], nx: int, amplifier: str) -> npt.NDArray[np.generic]:
+    """Return a raw frame one of whose amplifiers is dead: its data are like its overscan.
+
+    Parameters
+    ----------
+    frame
+        Raw frame (ny + 50, nx + 112), ADU.
+    nx
+        Columns of the CCD.
+    amplifier
+        A (left) or B.
+
+    Returns
+    -------
+    numpy.ndarray
+        The frame.
+    """
+    edge, half = JUNK + OVERSCAN, nx // 2
+    begin = edge if amplifier == "A" else edge + half
+    overscan = frame[:, JUNK:edge] if amplifier == "A" else frame[:, edge + nx : edge + nx + OVERSCAN]
+    dead = frame.copy()
+    # Rows are taken in another order each time, so that no pattern repeats along a row.
+    for place, start in enumerate(range(begin, begin + half, OVERSCAN)):
+        stop = min(start + OVERSCAN, begin + half)
+        dead[:, start:stop] = np.roll(overscan, place + 1, axis=0)[:, : stop - start]
+    return dead

@@ -23,7 +23,8 @@ class Shot:
     ``slope`` of the sky relative to its mean from the axis to the rim, along x and y; ``ghost``, ``fringe`` relative to
     the sky. ``lit_band`` is the band that the light has, where the header (``band``) lies. ``streaks`` satellites
     cross the field; ``missing`` CCDs are not delivered; ``processed`` whether firstcut should take it; ``reference``
-    whether a reference catalogue covers it; ``corner`` names a corner case.
+    whether a reference catalogue covers it; ``corner`` names a corner case; ``dead`` is the CCD and amplifier (A or B) that
+    gives its bias alone.
     """
 
     expnum: int
@@ -51,6 +52,7 @@ class Shot:
     processed: bool = False
     reference: bool = True
     propid: str = "2012B-0001"
+    dead: tuple[int, str] = (0, "")
 
     @property
     def filename(self) -> str:

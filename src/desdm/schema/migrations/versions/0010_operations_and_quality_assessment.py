@@ -14,6 +14,8 @@ depends_on = None
 
 _APPEND_ONLY = ("qa_mark", "problem_note", "dispatch_answer", "logbook", "logbook_subject")
 
+_OPEN_DELIVERY = "state IN ('delivered', 'checked')"
+
 _RESOLUTIONS = "'fixed', 'worked_round', 'data_marked', 'not_a_fault', 'duplicate', 'wont_fix'"
 _SEVERITIES = "'stop', 'block', 'degrade', 'nuisance', 'watch'"
 _STATES = "'new', 'confirmed', 'in_work', 'fixed', 'closed', 'rejected'"
@@ -380,6 +382,12 @@ def _create_tables() -> None:
         sa.Column("path", sa.Text(), nullable=False, comment="Where it lies, or lay when it was noticed"),
         sa.Column("filesize", sa.BigInteger(), nullable=True, comment="Size"),
         sa.Column(
+            "modified_ns",
+            sa.BigInteger(),
+            nullable=True,
+            comment="When the file was last changed, as it was noticed: nanoseconds since 1970",
+        ),
+        sa.Column(
             "md5_announced",
             sa.String(length=32),
             nullable=True,
@@ -403,8 +411,15 @@ def _create_tables() -> None:
             comment="Why it is quarantined or put aside, from a closed list",
         ),
         sa.Column("reason", sa.Text(), nullable=True, comment="The same in words"),
+        sa.Column(
+            "waived",
+            sa.String(length=64),
+            nullable=False,
+            comment="Rules that people waived when they released it, with commas between",
+        ),
         sa.Column("desfile_id", sa.Integer(), nullable=True, comment="File in the archive"),
-        sa.Column("tries", sa.Integer(), nullable=False, comment="How often it was tried"),
+        sa.Column("problem_id", sa.Integer(), nullable=True, comment="Problem that was opened of it"),
+        sa.Column("tries", sa.Integer(), nullable=False, comment="How often it was tried in vain"),
         sa.Column("next_try", sa.DateTime(), nullable=True, comment="Not to be tried before, UTC"),
         sa.Column("noticed_at", sa.DateTime(), nullable=False, comment="When it was noticed, UTC"),
         sa.Column("checked_at", sa.DateTime(), nullable=True, comment="When it was checked, UTC"),
@@ -424,12 +439,22 @@ def _create_tables() -> None:
             name=op.f("ck_delivery_state"),
         ),
         sa.ForeignKeyConstraint(["desfile_id"], ["desfile.id"], name=op.f("fk_delivery_desfile_id")),
+        sa.ForeignKeyConstraint(["problem_id"], ["problem.id"], name=op.f("fk_delivery_problem_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_delivery")),
-        sa.UniqueConstraint("source", "path", "md5_found", name=op.f("uq_delivery_source_path_md5_found")),
         comment="Deliveries of the telescope: a row before any judgement, and how each ended",
     )
     op.create_index("ix_delivery_filename", "delivery", ["filename"], unique=False)
+    op.create_index("ix_delivery_desfile", "delivery", ["desfile_id"], unique=False)
     op.create_index("ix_delivery_nite", "delivery", ["nite"], unique=False)
+    op.create_index("ix_delivery_path", "delivery", ["path"], unique=False)
+    op.create_index(
+        "uq_delivery_open_path",
+        "delivery",
+        ["path"],
+        unique=True,
+        sqlite_where=sa.text(_OPEN_DELIVERY),
+        postgresql_where=sa.text(_OPEN_DELIVERY),
+    )
     op.create_index("ix_delivery_state", "delivery", ["state"], unique=False)
     op.create_table(
         "dispatch_answer",
