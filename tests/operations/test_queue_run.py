@@ -160,3 +160,26 @@ def test_an_exclusion_dismisses_a_row_and_its_end_queues_it_again(home: Path) ->
     assert (row["state"], row["why"], row["attempt"]) == ("dismissed", "excluded: satellite", None)
     desdm(home, "exclude", "150015", "--lift", "--reason", "it was another exposure")
     assert desdm(home, "queue", "run", "--until-idle")["ended"] == {"done": 1}
+
+
+def test_the_report_on_a_night_agrees_with_verdicts_and_truth(undisturbed: Path, ingested: Processed) -> None:
+    report = desdm(undisturbed, "night", "report", NITE)
+    assert report["arrived"] == {
+        "expected": 0, "missing": 0, "deliveries": {}, "calibrations": 13, "exposures": 3, "others": 1,
+    }  # fmt: skip
+    assert report["processed"]["queue"] == {"firstcut": {"dismissed": 1, "done": 3}, "precal": {"done": 1}}
+    judged = {v["expnum"]: v for v in desdm(undisturbed, "verdict")}
+    assert [(e["expnum"], e["accepted"], e["t_eff"]) for e in report["exposures"]] == [
+        (number, v["accepted"], v["t_eff"]) for number, v in sorted(judged.items())
+    ]
+    shots = [e for e in ingested.truth["exposures"] if e["expnum"] in judged]
+    assert report["times"]["open_h"] * 3600 == pytest.approx(sum(e["exptime"] for e in shots))
+    accepted = [n for n, v in judged.items() if v["accepted"] == "True"]
+    effective = sum(e["exptime"] * judged[e["expnum"]]["t_eff"] for e in shots if e["expnum"] in accepted)
+    assert report["times"]["effective_h"] * 3600 == pytest.approx(effective)
+    biases = [c for c in report["calibrations"] if c["filetype"] == "cal_biascor"]
+    assert [(c["nite"], c["run"], c["exposures"], c["files"]) for c in biases] == [
+        (NITE, "20121120_r1p01", 3, 4)
+    ]
+    page = Path(report["report"]).read_text()
+    assert page.count("<figure>") == 4 and "http" not in page.replace("http-equiv", "")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from desdm.cli.clockoption import Clock, clock_option
 from desdm.cli.context import CommandContext, CommandGroup, json_option, pass_command_context
 from desdm.cli.names import NIGHT
-from desdm.cli.times import clock_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -115,7 +115,7 @@ def list_(
 def run(
     context: CommandContext,
     until_idle: bool,
-    clock: datetime | None,
+    clock: Clock,
     pause: float,
     quiet: float | None,
     as_json: bool,
@@ -129,7 +129,6 @@ def run(
     from threading import Event
 
     from desdm.framework.engines.local import LocalEngine
-    from desdm.operations.clock import clock_from
     from desdm.operations.queue.run import QueueWork, run_queue
 
     facility = context.facility
@@ -144,7 +143,7 @@ def run(
         facility.database,
         facility.archive,
         lambda: LocalEngine(config.workers, config.runs),
-        clock_from(clock),
+        clock,
         timedelta(seconds=pause),
         timedelta(seconds=seconds),
         (lambda text: None) if as_json else click.echo,
@@ -164,15 +163,14 @@ def run(
 @clock_option
 @json_option
 @pass_command_context
-def why(context: CommandContext, unit: str, clock: datetime | None, as_json: bool) -> None:
+def why(context: CommandContext, unit: str, clock: Clock, as_json: bool) -> None:
     """Say why UNIT (an exposure or a night) stands where it stands."""
-    from desdm.operations.clock import clock_from
     from desdm.operations.queue.acts import Selection, select_rows
     from desdm.operations.queue.why import explain
 
     with context.facility.database.read() as conn:
         rows = select_rows(conn, Selection(_unit(unit)))
-        explained = explain(conn, rows, now=clock_from(clock)())
+        explained = explain(conn, rows, now=clock())
 
     def human() -> None:
         for one in explained:

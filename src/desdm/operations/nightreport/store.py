@@ -20,7 +20,7 @@ from desdm.schema import (
     problem,
 )
 from desdm.schema.arrival import delivery, delivery_expected, ops_propid
-from desdm.schema.logbook import logbook
+from desdm.schema.entries import logbook
 from desdm.schema.queue import ops_auto_queue
 from desdm.schema.runname import RunName
 
