@@ -148,9 +148,9 @@ def night(
 @click.option(
     "--exposures", type=click.IntRange(1), default=3, show_default=True, help="Exposures a band and night."
 )
-@click.option("--biases", type=click.IntRange(0), default=5, show_default=True, help="Bias frames a night.")
+@click.option("--biases", type=click.IntRange(0), default=6, show_default=True, help="Bias frames a night.")
 @click.option(
-    "--flats", type=click.IntRange(0), default=4, show_default=True, help="Dome flats a band and night."
+    "--flats", type=click.IntRange(0), default=6, show_default=True, help="Dome flats a band and night."
 )
 @click.option("--ccds", default="", metavar="LIST", help="These CCDs alone (crosstalk from others ceases).")
 @click.option(

@@ -71,8 +71,8 @@ def plan_month(
     nite: str = "20121120",
     bands: Sequence[str] = ("g", "r"),
     exposures: int = 3,
-    biases: int = 5,
-    flats: int = 4,
+    biases: int = 6,
+    flats: int = 6,
     expnum: int = 200001,
     density: Density | None = None,
 ) -> MonthPlan:
@@ -93,9 +93,9 @@ def plan_month(
     bands
         Bands.
     exposures, flats
-        Exposures and dome flats a band and night.
+        Exposures and dome flats a band and night; `precal` needs five good flats.
     biases
-        Bias frames a night.
+        Bias frames a night; `precal` needs five good ones.
     expnum
         First exposure number.
     density
