@@ -9,6 +9,7 @@ DesdmError
 │   ├── ConflictError       the same name stands already for other bytes or another deed
 │   ├── NotFoundError       no such file, run, tag or table
 │   ├── PlanError           a pipeline cannot be planned: an input is missing, a query is empty
+│   │   └── MissingCalibration  no calibration serves, or not yet
 │   ├── QueryError          an ADQL query is not allowed or cannot be understood; with position
 │   ├── AccessDenied        who asks may not do this, or is not known
 │   └── LimitExceeded       more than the caller's limits allow: time, rows, bytes, jobs, requests
@@ -51,6 +52,7 @@ __all__ = [
     "LimitExceeded",
     "LimitKind",
     "LostJob",
+    "MissingCalibration",
     "NotFoundError",
     "PlanError",
     "ProgramFailed",
@@ -122,6 +124,10 @@ class ChecksFailed(UsageError):
 
 class PlanError(UsageError):
     """A pipeline cannot be planned: an input is missing or a query is empty."""
+
+
+class MissingCalibration(PlanError):
+    """A pipeline cannot be planned because no calibration serves it, or none yet."""
 
 
 class QueryError(UsageError):

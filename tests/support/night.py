@@ -24,7 +24,7 @@ from desdm.simulate.cameras import camera_of
 from desdm.simulate.night import make_night
 from desdm.simulate.plan import Plan
 
-__all__ = ["Processed", "flat_electrons", "plane", "process", "processed_once"]
+__all__ = ["Processed", "flat_electrons", "ingested_once", "plane", "process", "processed_once"]
 
 
 @dataclass
@@ -92,6 +92,20 @@ def processed_once(base: Path, name: str, plan: Plan) -> Processed:
             folder.mkdir(parents=True)
             made = make_night(folder, plan, camera_of("mini"), threads=2)
             process(home, folder, [made.document["nite"]])
+            ready.touch()
+    return Processed(home, folder)
+
+
+def ingested_once(base: Path, name: str, plan: Plan) -> Processed:
+    """An installation with the raw files of a night of that name, of which nothing is processed; to be copied."""
+    base.mkdir(parents=True, exist_ok=True)
+    home, folder, ready = base / name / "home", base / name / "night", base / name / "ready"
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not ready.exists():
+            folder.mkdir(parents=True)
+            make_night(folder, plan, camera_of("mini"), threads=2)
+            process(home, folder, [])
             ready.touch()
     return Processed(home, folder)
 

@@ -16,6 +16,9 @@ from desdm.cli.names import EXPOSURE
     "--lift", "lifting", is_flag=True, help="Lift the exclusion; without --ccd all that are in force."
 )
 @click.option("--reason", default="", help="Why.")
+@click.option(
+    "--effect", is_flag=True, help="List the runs, tags and releases that it concerns; write nothing."
+)
 @click.option("--all", "everything", is_flag=True, help="List lifted exclusions too.")
 @json_option
 @pass_command_context
@@ -25,6 +28,7 @@ def command(
     ccdnum: int | None,
     lifting: bool,
     reason: str,
+    effect: bool,
     everything: bool,
     as_json: bool,
 ) -> None:
@@ -35,6 +39,11 @@ def command(
     from desdm.operations.acceptance import TagChange, exclude_exposure, lift_exclusion
     from desdm.release.holders import Holder, holders_of_exposure
 
+    if effect:
+        if expnum is None or lifting or reason:
+            raise UsageError("--effect only lists: desdm exclude EXPNUM [--ccd C] --effect")
+        _show_effect(context, expnum, ccdnum or 0, as_json)
+        return
     facility = context.facility
     scope, who = facility.production, facility.config.operator
     changed = TagChange()
@@ -78,4 +87,42 @@ def command(
         else {**row, "releases": [], "notes": []}
         for row in rows
     ]
+    context.show(document, human, as_json)
+
+
+def _show_effect(context: CommandContext, expnum: int, ccdnum: int, as_json: bool) -> None:
+    """Print the runs, tags and releases that an exclusion of an exposure concerns."""
+    from desdm.operations.effect import effect_of_exposure
+
+    facility = context.facility
+    with facility.database.read() as conn:
+        effect = effect_of_exposure(conn, facility.config.releases, expnum, ccdnum)
+    document = {
+        "expnum": expnum,
+        "attempts": [
+            {
+                "attempt": a.run,
+                "pipeline": a.pipeline,
+                "state": a.state,
+                "data_state": a.data_state,
+                "used": a.used,
+                "outdated": a.outdated,
+                "tags": list(a.tags),
+            }
+            for a in effect.attempts
+        ],
+        "tags": sorted({tag for a in effect.attempts for tag in a.tags}),
+        "releases": [{"release": h.release, "state": h.state.value} for h in effect.releases],
+    }
+    plans = {None: "unknown", True: "before a change", False: "as it is now"}
+    rows = [
+        (a.run, a.pipeline, a.state, "yes" if a.used else "no", plans[a.outdated], ", ".join(a.tags))
+        for a in effect.attempts
+    ]
+
+    def human() -> None:
+        heads = ("RUN", "PIPELINE", "STATE", "USED IT", "PLANNED", "TAGS")
+        context.table(heads, rows, empty="no run used it or was planned with it")
+        print_holders(list(effect.releases))
+
     context.show(document, human, as_json)

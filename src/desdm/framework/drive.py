@@ -41,6 +41,9 @@ _STORAGE_ERRORS = ("StorageFull", os.strerror(errno.ENOSPC), os.strerror(errno.E
 
 _COMPLETED = (WrapperState.DONE, WrapperState.REUSED)
 
+#: Tokens of drivers of this process that have ended: where the database was away, their attempts still say running.
+_ENDED_TOKENS: set[str] = set()
+
 
 @dataclass(slots=True)
 class Progress:
@@ -91,7 +94,7 @@ def drive(
             raise UsageError(
                 f"{run} is {attempt.state.value}; a new attempt is made by: desdm submit … --again"
             )
-        if submitter_alive(attempt):
+        if submitter_alive(attempt) and attempt.token not in _ENDED_TOKENS:
             raise ConflictError(
                 f"{run} is driven by process {attempt.submitter_pid}; end it with: desdm cancel {run}"
             )
@@ -114,6 +117,7 @@ def drive(
             raise type(failure)(f"{failure}; then: desdm resume {run}") from err
         raise failure from err
     finally:
+        _ENDED_TOKENS.add(token)
         engine.close()
 
 

@@ -16,7 +16,7 @@ from desdm.framework.job import JobRequest
 from desdm.schema.database import Database
 from desdm.schema.states import AttemptState
 
-__all__ = ["drive_many"]
+__all__ = ["DriverPool", "drive_many"]
 
 
 class _EngineProxy:
@@ -84,6 +84,91 @@ class _Dispatcher:
                 proxy.inbox.put(event)
 
 
+class DriverPool:
+    """Drivers of attempts on one engine, started one by one; `dispatch` must be called until all of them have ended.
+
+    Parameters
+    ----------
+    config, database, archive
+        The installation, its database and its archive.
+    engine
+        Runs the jobs of all attempts; closed with the pool.
+    who
+        Person or program on record as the one that runs them.
+    at_once
+        Number of attempts that are driven at the same time.
+    watch
+        Called with the name of a run and its progress, several times a second.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        database: Database,
+        archive: Archive,
+        engine: Engine,
+        *,
+        who: str,
+        at_once: int,
+        watch: Callable[[str, Progress], None] = lambda run, progress: None,
+    ) -> None:
+        self.config, self.database, self.archive, self.who, self.watch = config, database, archive, who, watch
+        self.at_once = max(1, at_once)
+        self._dispatcher = _Dispatcher(engine)
+        self._threads = ThreadPoolExecutor(max_workers=self.at_once)
+        self._futures: dict[str, Future[AttemptState]] = {}
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Runs that were started and that `ended` has not returned."""
+        return tuple(self._futures)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a driver has not ended."""
+        return not all(future.done() for future in self._futures.values())
+
+    def start(self, run: str) -> None:
+        """Drive an attempt as soon as fewer than ``at_once`` are driven."""
+        self._futures[run] = self._threads.submit(self._drive, run)
+
+    def dispatch(self) -> None:
+        """Pass the calls of the drivers to the engine, and its events to the drivers; takes at most a moment."""
+        self._dispatcher.dispatch()
+
+    def ended(self) -> dict[str, AttemptState | BaseException]:
+        """Return the attempts that have ended since the last call: each with its state, or the error of its driver."""
+        ended = {run: future for run, future in self._futures.items() if future.done()}
+        for run in ended:
+            del self._futures[run]
+        return {run: future.exception() or future.result() for run, future in ended.items()}
+
+    def stop(self) -> None:
+        """End every driver as if the operator had interrupted it: each records that its run is interrupted."""
+        self._dispatcher.stopping.set()
+        for future in self._futures.values():
+            future.cancel()
+        while self.busy:
+            self.dispatch()
+
+    def close(self) -> None:
+        """End the threads and the engine; drivers must have ended."""
+        self._threads.shutdown()
+        self._dispatcher.engine.close()
+
+    def _drive(self, run: str) -> AttemptState:
+        """Drive one attempt on the shared engine."""
+        return drive(
+            self.config,
+            self.database,
+            self.archive,
+            run,
+            _EngineProxy(self._dispatcher),
+            who=self.who,
+            watch=lambda progress: self.watch(run, progress),
+        )
+
+
 def drive_many(
     config: Config,
     database: Database,
@@ -117,34 +202,16 @@ def drive_many(
     mapping
         Run → the state it ended in, or the error that prevented it from being driven (another submitter has it …).
     """
-    dispatcher = _Dispatcher(engine)
-
-    def drive_run(run: str) -> AttemptState:
-        """Drive one attempt on the shared engine."""
-        return drive(
-            config,
-            database,
-            archive,
-            run,
-            _EngineProxy(dispatcher),
-            who=who,
-            watch=lambda progress: watch(run, progress),
-        )
-
+    pool = DriverPool(config, database, archive, engine, who=who, at_once=at_once, watch=watch)
     try:
-        with ThreadPoolExecutor(max_workers=max(1, at_once)) as pool:
-            futures: dict[str, Future[AttemptState]] = {run: pool.submit(drive_run, run) for run in runs}
-            try:
-                while not all(f.done() for f in futures.values()):
-                    dispatcher.dispatch()
-            except KeyboardInterrupt:
-                # Each driver writes down that its run is interrupted, as if the signal were its own.
-                dispatcher.stopping.set()
-                for future in futures.values():
-                    future.cancel()
-                while not all(f.done() for f in futures.values()):
-                    dispatcher.dispatch()
-                raise
+        for run in runs:
+            pool.start(run)
+        try:
+            while pool.busy:
+                pool.dispatch()
+        except KeyboardInterrupt:
+            pool.stop()
+            raise
     finally:
-        engine.close()
-    return {run: future.exception() or future.result() for run, future in futures.items()}
+        pool.close()
+    return pool.ended()

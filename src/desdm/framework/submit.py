@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -29,8 +29,9 @@ from desdm.archive.calibrations import (
 )
 from desdm.archive.catalog import missing_tag
 from desdm.archive.catalogfile import CatalogFile
+from desdm.archive.store import lock_exclusions
 from desdm.config import Config
-from desdm.errors import ConflictError, PlanError, UsageError, WCLError, storage_error
+from desdm.errors import ConflictError, MissingCalibration, PlanError, UsageError, WCLError, storage_error
 from desdm.framework import store
 from desdm.framework.commandlines import check_command_lines
 from desdm.framework.configs import is_program, module_configs, overlay_settings
@@ -51,6 +52,7 @@ from desdm.framework.sections import Settings, Tree, section, texts_of
 from desdm.framework.settings import UNIT_KEYS, KnownSettings
 from desdm.framework.software import cached_file_digest, system_software
 from desdm.modes import make_private
+from desdm.quality.qa.flags import read_flags
 from desdm.quality.qa.selection import AssessmentPolicy, Omitted
 from desdm.schema.database import Database
 from desdm.schema.runname import RunName
@@ -106,6 +108,8 @@ def submit(
     dry_run: bool = False,
     top: Mapping[str, str] | None = None,
     reason: str = "",
+    replaces: int | None = None,
+    link: Callable[[Connection, int, str], object] = lambda conn, attempt_id, run: None,
 ) -> Submission:
     """Plan an attempt of a pipeline and write it down; `drive` runs it.
 
@@ -125,6 +129,10 @@ def submit(
         The values at the top of a submit WCL; ``settings`` overlay them.
     who, reason
         Who submits it, and why; they stay on record.
+    replaces
+        Number of the attempt that a new one repeats.
+    link
+        Called with the transaction, number and name of the attempt, new or existing; its error prevents the submission.
 
     Raises
     ------
@@ -135,6 +143,49 @@ def submit(
     ConflictError
         If another process is at the same work now.
     """
+    while True:
+        try:
+            return _submit(
+                config,
+                database,
+                archive,
+                pipeline,
+                settings,
+                _Options(who, tuple(labels), again, resume, dry_run, top, reason, replaces, link),
+            )
+        except _FlagsChanged:
+            continue  # somebody excluded, judged or freed an exposure while this was planned
+
+
+class _FlagsChanged(Exception):
+    """Verdicts or exclusions that a plan read were changed before it was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """Options of a submission, as of `submit`."""
+
+    who: str
+    labels: tuple[str, ...]
+    again: bool
+    resume: bool
+    dry_run: bool
+    top: Mapping[str, str] | None
+    reason: str
+    replaces: int | None
+    link: Callable[[Connection, int, str], object]
+
+
+def _submit(
+    config: Config,
+    database: Database,
+    archive: Archive,
+    pipeline: Pipeline,
+    settings: Mapping[str, str],
+    options: _Options,
+) -> Submission:
+    """Plan an attempt once; `_FlagsChanged` if the verdicts and exclusions that it read do not hold when it is written."""
+    top, again, dry_run = options.top, options.again, options.dry_run
     base, codes = module_configs(pipeline)
     known = KnownSettings(pipeline, base, top or ())
     known.check(settings)
@@ -164,6 +215,7 @@ def submit(
         if tag := missing_tag(conn, str(run.get("calibration_tag", ""))):
             suspects = (*suspects, f"there is no tag {tag} yet: calibration_tag chooses nothing")
         inputs = replace(inputs, notes=(*inputs.notes, *suspects))
+        flags = read_flags(conn, _exposures(finder, inputs), finder.own)
     files_by_input = inputs.files_by_input
     omitted = (*finder.omitted.values(), *inputs.passed)
     _check_archived(archive, files_by_input)
@@ -172,15 +224,19 @@ def submit(
     fingerprint = _fingerprint(pipeline, run, configs, codes, files_by_input)
     with database.write() as conn:
         store.lock_submissions(conn)
+        lock_exclusions(conn)
+        if read_flags(conn, flags.expnums, flags.own) != flags:
+            raise _FlagsChanged
         same_work = _same_work(conn, pipeline, fingerprint, files_by_input, configs)
         done = (
             same_work is not None
             and same_work.state in (AttemptState.DONE, AttemptState.FLAGGED)
             and not again
         )
-        existing = same_work if same_work is not None and not again and (done or resume) else None
+        existing = same_work if same_work is not None and not again and (done or options.resume) else None
         if existing is not None and not dry_run:
             jobs_of_run, wrappers_of_run = store.plan_size(conn, existing.id)
+            options.link(conn, existing.id, existing.run)
             return Submission(existing.run, existing.state, jobs_of_run, wrappers_of_run, reused=done)
         if same_work is not None and not again and not dry_run and is_in_progress(same_work):
             raise ConflictError(
@@ -235,22 +291,32 @@ def submit(
             plan,
             values={k: v for k, v in run.items() if isinstance(v, str)},
             queries=inputs.queries,
-            labels=labels,
-            operator=who,
+            labels=options.labels,
+            operator=options.who,
             archive_path=run_dir,
             fingerprint=fingerprint,
             calibrations=inputs.choices,
             run_class=run_class,
             omitted=omitted,
-            reason=reason,
+            reason=options.reason,
+            replaces=options.replaces,
+            flags=flags,
             jobroots={job.jobnum: str(folder / f"J{job.jobnum:04d}") for job in jobs},
         )
         archive_record(
             conn, archive, identity, number, run_dir, folder, ConfigRecord(run, configs, codes, texts)
         )
+        options.link(conn, number, identity.text)
     return Submission(
         identity.text, AttemptState.PLANNED, len(jobs), nwrap, omitted=omitted, notes=inputs.notes
     )
+
+
+def _exposures(finder: InputFinder, inputs: Inputs) -> set[int]:
+    """Return the exposures whose verdicts and exclusions the plan read: those of its inputs, and those that it omits."""
+    files = {file.expnum for files in inputs.files_by_input.values() for file in files}
+    omitted = {one.expnum for one in (*finder.omitted.values(), *inputs.passed)}
+    return {n for n in (*files, *omitted, finder.own) if n is not None}
 
 
 def _uses_quality_controls(run: Settings) -> bool:
@@ -327,7 +393,7 @@ def _find_inputs(finder: InputFinder, pipeline: Pipeline, run: Settings, scopes:
                     unused = [_omitted(one) for one in selection.rejected]
                     if unused:
                         reason = f"{reason}; {describe_unused(finder.conn, unused)}"
-                    raise PlanError(f"module {module.name}, input {fileset.name}: {reason}")
+                    raise MissingCalibration(f"module {module.name}, input {fileset.name}: {reason}")
                 files_by_input[module.name, fileset.name] = [choice.file.record for choice in choices_here]
                 choices |= {choice.file.id: choice for choice in choices_here}
                 queries.append(

@@ -13,11 +13,12 @@ from desdm.archive.catalogfile import CatalogFile
 from desdm.archive.twins import earlier_twin
 from desdm.survey.findings import Severity
 
-__all__ = ["Arrival", "arrivals", "refusal"]
+__all__ = ["CALIBRATIONS", "Arrival", "arrivals", "refusal"]
 
 #: Words in an exposure's title that keep it from being processed (DESDM's rule).
 _WORDS = re.compile(r"\b(junk|focus|pointing|donut|test)\b", re.IGNORECASE)
-_CALIBRATIONS = ("zero", "bias", "dome flat", "dflat", "flat", "dark")
+#: Types of calibration frames, in lower case.
+CALIBRATIONS = ("zero", "bias", "dome flat", "dflat", "flat", "dark")
 _SCIENCE = ("object", "standard")
 
 
@@ -33,6 +34,8 @@ class Arrival:
     nite: str
     calibration: bool
     refused: str
+    propid: str = ""
+    desfile_id: int = 0
 
 
 def refusal(obstype: str, title: str) -> str:
@@ -43,9 +46,10 @@ def refusal(obstype: str, title: str) -> str:
     return f"not processed: its title says {match.group(1).lower()}" if match else ""
 
 
-def arrivals(conn: Connection, nite: str) -> list[Arrival]:
-    """Raw exposures of a night in the archive, by exposure number; one on the exclude list is refused."""
-    files = [f for f in catalog.find(conn, {"filetype": "raw", "nite": nite}) if f.expnum is not None]
+def arrivals(conn: Connection, nite: str, expnum: int | None = None) -> list[Arrival]:
+    """Raw exposures of a night in the archive, or one of them, by exposure number; one on the exclude list is refused."""
+    query = {"filetype": "raw", "nite": nite} | ({} if expnum is None else {"expnum": str(expnum)})
+    files = [f for f in catalog.find(conn, query) if f.expnum is not None]
     banned = {e["expnum"]: e["reason"] for e in store.excluded(conn) if not e["ccdnum"]}
     digests = [f.metadata.data_digest for f in files if f.metadata.data_digest is not None]
     frames = [*store.frames_with_pixels(conn, digests), *store.frames_of_nights(conn, [nite])]
@@ -76,7 +80,7 @@ def _arrival(
     """Return the record of a raw exposure that has arrived, with the reason if it is not processed."""
     metadata = file.metadata
     obstype, title = (metadata.obstype or "").lower(), metadata.object or ""
-    calibration = obstype in _CALIBRATIONS
+    calibration = obstype in CALIBRATIONS
     why = "" if calibration else refusal(obstype, title)
     if doubt:
         why = why or f"not processed: {doubt}; to do so, submit it by its number"
@@ -97,4 +101,15 @@ def _arrival(
     twin = earlier_twin(frame, others)
     if twin is not None and twin[0].expnum != expnum:
         why = why or f"not processed: it has {twin[1]} as {twin[0].filename} of exposure {twin[0].expnum}"
-    return Arrival(expnum, file.filename, obstype, title, file.band or "", str(file.nite), calibration, why)
+    return Arrival(
+        expnum,
+        file.filename,
+        obstype,
+        title,
+        file.band or "",
+        str(file.nite),
+        calibration,
+        why,
+        metadata.propid or "",
+        file.id,
+    )

@@ -17,14 +17,15 @@ from desdm.framework.settings import KnownSettings
 from desdm.framework.submit import Submission, submit
 from desdm.operations.acceptance import VerdictRow, accepted_tag, refresh_tags_of_exposures
 from desdm.operations.arrival import Arrival, arrivals
+from desdm.operations.unassessed import NIGHTLY, Exposure, is_production, record_unassessed
 from desdm.pipelines import get
 from desdm.quality.qa.exclusions import with_exclusions
 from desdm.quality.qa.uncounted import listed_verdict
-from desdm.quality.qa.verdict import record, verdicts
+from desdm.quality.qa.verdict import verdicts
 from desdm.schema.database import Database
 from desdm.schema.states import AttemptState, Verdict
 
-__all__ = ["Night", "Work", "accepted_tag", "run_night"]
+__all__ = ["Night", "Work", "accepted_tag", "parallel_runs", "precal_settings", "run_night"]
 
 #: State of a run that another process drives.
 ELSEWHERE = "driven elsewhere"
@@ -99,7 +100,7 @@ def run_night(work: Work, nite: str, *, settings: Mapping[str, str] | None = Non
     with work.database.read() as conn:
         counting = verdicts(conn, "firstcut", numbers, scope)
         judged = with_exclusions(conn, [listed_verdict(row) for row in counting])
-    if _production(work.config, scope):
+    if is_production(work.config, scope):
         with work.database.write() as conn:
             refresh_tags_of_exposures(
                 conn, scope, numbers, who=work.config.operator, reason=f"night {nite} processed"
@@ -111,11 +112,6 @@ def _scope(config: Config, settings: Mapping[str, str]) -> Scope:
     """The attempts of this night's work: its own project, campaign and run class."""
     project, campaign = settings.get("project") or config.project, settings.get("campaign") or config.campaign
     return Scope(project, campaign, (run_class_of(settings),))
-
-
-def _production(config: Config, scope: Scope) -> bool:
-    """Whether the night is worked on for production: only then exposures without a run get a verdict, and tags are set."""
-    return scope == Scope(config.project, config.campaign)
 
 
 def _settings_of(settings: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -181,9 +177,7 @@ def _precal(
         work.say(f"night {nite}: no calibration frames have arrived; near nights' calibrations serve")
         return {}
     try:
-        banned = sorted({a.expnum for a in exposures if a.calibration and a.refused})
-        without = {"exclude": ",".join(map(str, banned))} if banned else {}
-        planned = _submit(work, "precal", {**settings, **without, "nite": nite})
+        planned = _submit(work, "precal", {**settings, **precal_settings(nite, exposures)})
     except PlanError as err:
         # Near nights' calibrations may serve: the plan of each exposure checks that.
         work.say(f"night {nite}: no precal: {err}")
@@ -195,6 +189,12 @@ def _precal(
     return _drive(work, [planned.run], 1)
 
 
+def precal_settings(nite: str, exposures: Sequence[Arrival]) -> dict[str, str]:
+    """Return the settings of precal of a night: the night, and the calibration frames that it must not use."""
+    banned = sorted({a.expnum for a in exposures if a.calibration and a.refused})
+    return {"nite": nite} | ({"exclude": ",".join(map(str, banned))} if banned else {})
+
+
 def _firstcut(
     work: Work, exposures: Sequence[Arrival], settings: Mapping[str, str], scope: Scope
 ) -> dict[str, str]:
@@ -203,13 +203,15 @@ def _firstcut(
     todo: dict[str, Arrival] = {}
     for exposure in exposures:
         if exposure.refused:
-            _record_verdict(work, scope, exposure, "False", exposure.refused, processed=False)
+            _record_verdict(work, scope, exposure, Verdict.REJECTED, exposure.refused, processed=False)
             continue
         try:
             planned = _submit(work, "firstcut", {**settings, "expnum": str(exposure.expnum)})
         except PlanError as err:
             work.say(f"exposure {exposure.expnum}: {err}")
-            _record_verdict(work, scope, exposure, "Unknown", f"unkn: not processed: {err}", processed=False)
+            _record_verdict(
+                work, scope, exposure, Verdict.UNKNOWN, f"unkn: not processed: {err}", processed=False
+            )
             continue
         if planned.reused:
             runs[planned.run] = planned.state.value
@@ -217,7 +219,7 @@ def _firstcut(
             todo[planned.run] = exposure
     if todo:
         work.say(f"running firstcut of {len(todo)} exposures")
-    ended = _drive(work, list(todo), _parallel_runs(work))
+    ended = _drive(work, list(todo), parallel_runs(work.config))
     with work.database.read() as conn:
         judged = {
             v["exposurename"]: v for v in verdicts(conn, "firstcut", [a.expnum for a in todo.values()], scope)
@@ -228,42 +230,33 @@ def _firstcut(
             continue  # who drives it judges it
         if state not in (s.value for s in _GOOD):
             _record_verdict(
-                work, scope, todo[run], "Unknown", f"unkn: its run {run} is {state}", processed=True
+                work, scope, todo[run], Verdict.UNKNOWN, f"unkn: its run {run} is {state}", processed=True
             )
-        elif word is None or word["program"] == "nightly":
+        elif word is None or word["program"] == NIGHTLY:
             _record_verdict(
-                work, scope, todo[run], "Unknown", f"unkn: its run {run} made no verdict", processed=True
+                work,
+                scope,
+                todo[run],
+                Verdict.UNKNOWN,
+                f"unkn: its run {run} made no verdict",
+                processed=True,
             )
     return runs | ended
 
 
-def _parallel_runs(work: Work) -> int:
-    """Return how many runs are driven at once."""
+def parallel_runs(config: Config) -> int:
+    """Return how many runs are driven at once: one more than workers, so that none waits while a driver registers."""
     import os
 
-    # One more than there are workers, so that no worker waits while a driver registers.
-    return (work.config.workers or len(os.sched_getaffinity(0))) + 1
+    return (config.workers or len(os.sched_getaffinity(0))) + 1
 
 
 def _record_verdict(
-    work: Work, scope: Scope, exposure: Arrival, accepted: str, reason: str, *, processed: bool
+    work: Work, scope: Scope, exposure: Arrival, verdict: Verdict, reason: str, *, processed: bool
 ) -> None:
     """Record a verdict on an exposure that was not processed, or whose run failed; a trial records none."""
-    if not _production(work.config, scope):
+    if not is_production(work.config, scope):
         return
-    values = {
-        "exposurename": f"D{exposure.expnum:08d}",
-        "expnum": exposure.expnum,
-        "nite": exposure.nite,
-        "band": exposure.band,
-        "processed": str(processed),
-        "accepted": accepted,
-        "reason": reason,
-        "program": "nightly",
-        "analyst": "nightly",
-    }
+    subject = Exposure(exposure.expnum, exposure.nite, exposure.band)
     with work.database.write() as conn:
-        recorded = verdicts(conn, "firstcut", [exposure.expnum], scope)
-        # The same word again adds nothing to the record.
-        if not recorded or (recorded[0]["accepted"], recorded[0]["reason"]) != (accepted, reason):
-            record(conn, "firstcut", values)
+        record_unassessed(conn, scope, subject, verdict, reason, processed=processed)

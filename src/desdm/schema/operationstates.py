@@ -88,7 +88,7 @@ class QueueState(State):
     SUBMITTED = "submitted", "its attempt runs"
     DONE = "done", "its attempt is done"
     GAVE_UP = "gave_up", "tried as often as its policy allows; a problem is open"
-    DISMISSED = "dismissed", "a person decided that it is not needed"
+    DISMISSED = "dismissed", "not to be processed, as a person or a rule says"
 
 
 class Mark(State):

@@ -32,6 +32,7 @@ __all__ = [
     "pfw_exec",
     "pfw_job",
     "pfw_omitted_input",
+    "pfw_planned_exposure",
     "pfw_request",
     "pfw_unit",
     "pfw_wrapper",
@@ -258,6 +259,16 @@ pfw_data_query = Table(
     col("nfound", Integer, text="Files found"),
     comment="Queries for inputs that planning asked",
 )
+
+pfw_planned_exposure = Table(
+    "pfw_planned_exposure",
+    metadata,
+    col("pfw_attempt_id", Integer, ForeignKey("pfw_attempt.id"), primary_key=True, text="Attempt"),
+    col("expnum", Integer, primary_key=True, autoincrement=False, text="Exposure number", ucd="meta.id;obs.exposure"),
+    col("own", Boolean, text="Whether the attempt processes just this exposure"),
+    Index("ix_pfw_planned_exposure_expnum", "expnum"),
+    comment="Exposures whose verdicts and exclusions the plan of an attempt read",
+)  # fmt: skip
 
 pfw_omitted_input = Table(
     "pfw_omitted_input",

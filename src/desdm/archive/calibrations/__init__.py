@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from desdm.archive.calibrations.choose import choose
+from desdm.archive.calibrations.choose import choose, file_known
 from desdm.archive.calibrations.epochs import assign, assign_all, define_epoch
 from desdm.archive.calibrations.explain import explain_none
 from desdm.archive.calibrations.model import (
@@ -28,4 +28,5 @@ __all__ = [
     "choose",
     "define_epoch",
     "explain_none",
+    "file_known",
 ]

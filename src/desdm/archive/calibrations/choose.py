@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
@@ -26,9 +27,11 @@ from desdm.archive.calibrations.usable import (
     usable_files,
 )
 from desdm.archive.model import Scope
+from desdm.archive.names import split_name
 from desdm.archive.withheld import outside
+from desdm.schema.runname import RunName
 
-__all__ = ["choose"]
+__all__ = ["choose", "file_known"]
 
 
 def choose(conn: Connection, filetype: str, request: CalibrationRequest) -> Selection:
@@ -97,6 +100,8 @@ def _choose_by_epoch(
 def _choose_pinned(conn: Connection, filetype: str, request: CalibrationRequest) -> Selection:
     """Choose the calibrations of the run that the operator named, with a note where it lies outside the run's scope."""
     run = request.pins[filetype]
+    if RunName.parse(run) is None:
+        return _choose_named_file(conn, filetype, run, request)
     usable, rejected = usable_files(conn, {"filetype": filetype, "attempt": run})
     files = of_band(usable, request.band)
     notes = []
@@ -114,6 +119,38 @@ def _choose_pinned(conn: Connection, filetype: str, request: CalibrationRequest)
         rejected_of_band(rejected, request.band),
         notes,
     )
+
+
+def file_known(conn: Connection, filetype: str, filename: str) -> bool:
+    """Tell whether a file of that type and name is registered, for use or not."""
+    record = store.by_name(conn, *split_name(filename))
+    return record is not None and record.filetype == filetype
+
+
+def _choose_named_file(
+    conn: Connection, filetype: str, filename: str, request: CalibrationRequest
+) -> Selection:
+    """Choose a file that the operator named for its CCD and band, and for the others what the rules say."""
+    record = store.by_name(conn, *split_name(filename))
+    if record is None or record.filetype != filetype:
+        return Selection(notes=[f"calibration.{filetype} = {filename}: no such file is registered"])
+    maker = record.pfw_attempt_id
+    # The files of a named attempt are found although newer ones supersede them.
+    query = (
+        {"filename": filename} if maker is None else {"attempt": store.attempt_names(conn, [maker])[maker][0]}
+    )
+    usable, rejected = usable_files(conn, {"filetype": filetype, **query})
+    named = [file for file in of_band(usable, request.band) if file.id == record.id]
+    unused = [one for one in rejected if one.file.id == record.id]
+    if not named:
+        return Selection([], unused, [f"calibration.{filetype} = {filename} cannot be used"])
+    pins = {key: value for key, value in request.pins.items() if key != filetype}
+    selection = choose(conn, filetype, replace(request, pins=pins))
+    reason = f"the operator set calibration.{filetype} = {filename}"
+    detectors = {file.detector for file in named}
+    others = [choice for choice in selection.choices if choice.file.detector not in detectors]
+    selection.choices = [*(CalibrationChoice(file, ChoiceRule.OPERATOR, reason) for file in named), *others]
+    return selection
 
 
 def _choose_in_scope(

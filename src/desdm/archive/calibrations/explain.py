@@ -20,6 +20,7 @@ from desdm.archive.calibrations.usable import (
 )
 from desdm.archive.model import Scope
 from desdm.archive.withheld import unfit_reasons
+from desdm.schema.runname import RunName
 
 __all__ = ["explain_none"]
 
@@ -75,6 +76,8 @@ def _tag_reasons(conn: Connection, filetype: str, request: CalibrationRequest) -
 
 def _pin_reasons(conn: Connection, filetype: str, request: CalibrationRequest) -> str:
     """Say in parentheses why the files of the run that the operator named must not be used; empty: it made none."""
+    if RunName.parse(request.pins[filetype]) is None:
+        return ", a file that is not registered under that type, or must not be used"
     files, rejected = usable_files(conn, {"filetype": filetype, "attempt": request.pins[filetype]})
     reasons = [one.reason for one in rejected_of_band(rejected, request.band)]
     reasons += unfit_reasons(conn, attempt_ids(of_band(files, request.band))).values()

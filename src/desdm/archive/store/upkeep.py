@@ -41,6 +41,7 @@ __all__ = [
     "restore_pruned",
     "tags_like",
     "tags_of",
+    "tags_of_attempts",
     "tags_with_counts",
     "trashed",
 ]
@@ -180,6 +181,19 @@ def tags_with_counts(conn: Connection) -> list[tuple[str, str, int, int]]:
         )
     )
     return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+
+def tags_of_attempts(conn: Connection, attempts: Sequence[int]) -> dict[int, list[str]]:
+    """Return the tags that attempts themselves carry, by number of the attempt."""
+    query = (
+        select(proctag.c.pfw_attempt_id, proctag.c.tag)
+        .where(among(conn, proctag.c.pfw_attempt_id))
+        .order_by(proctag.c.pfw_attempt_id, proctag.c.tag)
+    )
+    tags: dict[int, list[str]] = {}
+    for number, name in conn.execute(query, {"among": packed(conn, attempts)}):
+        tags.setdefault(number, []).append(name)
+    return tags
 
 
 def tags_of(conn: Connection, ids: Sequence[int]) -> dict[int, str]:

@@ -6,6 +6,7 @@ from desdm.framework.store.attempts import (
     attempt_by_name,
     attempts_with_fingerprint,
     calibrations_read,
+    campaign_of,
     change_attempt,
     claim_attempt,
     hand_to_submitter,
@@ -19,12 +20,14 @@ from desdm.framework.store.attempts import (
 )
 from desdm.framework.store.jobs import close_job, jobs_of, queue_job, start_job, wrappers_of
 from desdm.framework.store.outcomes import count_findings, file_ids, generated_names, insert_outcome
-from desdm.framework.store.plans import insert_config, insert_plan
+from desdm.framework.store.plans import FlagsOfPlan, insert_config, insert_plan, plans_of_exposure
 
 __all__ = [
+    "FlagsOfPlan",
     "attempt_by_name",
     "attempts_with_fingerprint",
     "calibrations_read",
+    "campaign_of",
     "change_attempt",
     "claim_attempt",
     "close_job",
@@ -40,6 +43,7 @@ __all__ = [
     "lock_submissions",
     "number_attempt",
     "plan_size",
+    "plans_of_exposure",
     "program_digests",
     "queue_job",
     "request_cancel",

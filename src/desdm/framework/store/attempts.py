@@ -29,6 +29,7 @@ __all__ = [
     "attempt_by_name",
     "attempts_with_fingerprint",
     "calibrations_read",
+    "campaign_of",
     "change_attempt",
     "claim_attempt",
     "hand_to_submitter",
@@ -165,6 +166,12 @@ def attempt_by_name(conn: Connection, run: str) -> Attempt:
     if row is None:
         raise no_such_run(conn, run)
     return _attempt(row._mapping)
+
+
+def campaign_of(conn: Connection, reqnum: int) -> str:
+    """Return the campaign of a request."""
+    query = select(pfw_request.c.campaign).where(pfw_request.c.reqnum == reqnum)
+    return str(conn.execute(query).scalar_one())
 
 
 def plan_size(conn: Connection, attempt_id: int) -> tuple[int, int]:

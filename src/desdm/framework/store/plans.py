@@ -6,8 +6,9 @@ import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from desdm.archive.calibrations import CalibrationChoice
 from desdm.archive.store import keep_choices
@@ -16,6 +17,7 @@ from desdm.framework.pipeline import Pipeline
 from desdm.framework.plan import Plan, PlannedJob
 from desdm.framework.store.common import now
 from desdm.processes import process_start
+from desdm.quality.qa.flags import Flags
 from desdm.quality.qa.selection import Omitted
 from desdm.schema import (
     pfw_attempt,
@@ -26,6 +28,7 @@ from desdm.schema import (
     pfw_data_query,
     pfw_job,
     pfw_omitted_input,
+    pfw_planned_exposure,
     pfw_wrapper,
     task,
 )
@@ -35,7 +38,7 @@ from desdm.schema.runname import RunName
 from desdm.schema.states import AttemptState, EventKind, JobState, RunClass, WrapperState
 from desdm.schema.store import record_event
 
-__all__ = ["insert_config", "insert_plan"]
+__all__ = ["FlagsOfPlan", "insert_config", "insert_plan", "plans_of_exposure"]
 
 _JOB_PLANNED, _WRAPPER_PLANNED = JobState.PLANNED.value, WrapperState.PLANNED.value
 
@@ -161,6 +164,8 @@ def insert_plan(
     run_class: RunClass = RunClass.SURVEY,
     omitted: Iterable[Omitted] = (),
     reason: str = "",
+    replaces: int | None = None,
+    flags: Flags | None = None,
 ) -> int:
     """Insert every row of a planned attempt.
 
@@ -192,6 +197,10 @@ def insert_plan(
         Inputs that were omitted, with reasons.
     reason
         Why it is submitted; empty: none.
+    replaces
+        Number of the attempt that it repeats.
+    flags
+        Verdicts and exclusions that the plan read; None: it read none.
 
     Returns
     -------
@@ -228,6 +237,8 @@ def insert_plan(
         "archive_path": archive_path,
         "fingerprint": fingerprint,
         "cancel_requested": False,
+        "replaces_id": replaces,
+        "exclusions_digest": None if flags is None else flags.digest,
         "submitter_host": socket.gethostname(),
         "submitter_pid": os.getpid(),
         "submitter_start": process_start(os.getpid()),
@@ -267,6 +278,9 @@ def insert_plan(
         for o in omitted
     ]
     insert_rows(conn, pfw_omitted_input, omitted_rows)
+    if flags is not None:
+        planned = [{**keys_of_row, "expnum": n, "own": n == flags.own} for n in flags.expnums]
+        insert_rows(conn, pfw_planned_exposure, planned)
     text = f"{identity.text} planned: {nwrap} wrappers in {len(jobs)} jobs"
     record_event(
         conn, EventKind.ATTEMPT, operator, text, rows.attempt_id, subject=identity.text, reason=reason
@@ -290,3 +304,30 @@ def insert_config(conn: Connection, attempt_id: int, settings: str, modules: str
         pfw_attempt_config.insert(),
         {"pfw_attempt_id": attempt_id, "settings": settings, "modules": modules, "software": software},
     )
+
+
+class FlagsOfPlan(NamedTuple):
+    """The exposures whose verdicts and exclusions a plan read, the one that it processes by itself, and the digest."""
+
+    attempt_id: int
+    expnums: tuple[int, ...]
+    own: int | None
+    digest: str
+
+
+def plans_of_exposure(conn: Connection, expnum: int) -> list[FlagsOfPlan]:
+    """Return the plans that read the verdicts and exclusions of an exposure, in the order of their attempts."""
+    p, a = pfw_planned_exposure.c, pfw_attempt.c
+    mine = select(p.pfw_attempt_id).where(p.expnum == expnum)
+    query = (
+        select(p.pfw_attempt_id, p.expnum, p.own, a.exclusions_digest)
+        .join(pfw_attempt, a.id == p.pfw_attempt_id)
+        .where(p.pfw_attempt_id.in_(mine))
+        .order_by(p.pfw_attempt_id, p.expnum)
+    )
+    plans: dict[int, FlagsOfPlan] = {}
+    for attempt_id, number, is_own, digest in conn.execute(query):
+        before = plans.get(attempt_id, FlagsOfPlan(attempt_id, (), None, digest or ""))
+        own = number if is_own else before.own
+        plans[attempt_id] = FlagsOfPlan(attempt_id, (*before.expnums, number), own, before.digest)
+    return list(plans.values())

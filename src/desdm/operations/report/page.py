@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import os
-from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from desdm import __version__
 from desdm.archive.archive import Archive
 from desdm.config import Config
-from desdm.errors import storage_error
 from desdm.operations.report import exposures, pictures, plots, science, tables
 from desdm.operations.report.gather import Metric, RunFacts, gather
-from desdm.operations.report.lineage_graph import lineage_graph, size_text
-from desdm.operations.report.svg import number_text
-from desdm.operations.report.timeline import duration, timeline
+from desdm.operations.report.lineage_graph import lineage_graph
+from desdm.operations.report.pageparts import own_markup, render_page, write_page
+from desdm.operations.report.timeline import timeline
 from desdm.schema.database import Database
 
 __all__ = ["write_report"]
@@ -52,72 +42,12 @@ def write_report(database: Database, archive: Archive, config: Config, run: str,
     DesdmError
         If the page cannot be written there.
     """
-    facts = gather(database, archive, config, run)
-    text = render(facts)
-    out = out.absolute()
-    aside = out.with_name(f".{out.name[:200]}.{os.getpid()}")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(text, "utf-8")
-        aside.chmod(0o644)
-        aside.replace(out)
-    except OSError as err:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
-        # The error names the temporary file beside it, which the caller does not know.
-        raise storage_error(OSError(err.errno, err.strerror), out) from err
-    return out
+    return write_page(render(gather(database, archive, config, run)), out)
 
 
 def render(facts: RunFacts) -> str:
     """The page on a run as HTML."""
-    environment = Environment(
-        loader=PackageLoader("desdm.operations.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "duration": duration,
-        "size": size_text,
-        "num": _number,
-        "when": _when,
-        "style": plots.band_style,
-    }
-    style = _source(environment, "style.css")
-    script = _source(environment, "page.js")
-    return environment.get_template("page.html").render(
-        policy=_policy(style, script),
-        style=_own(style),
-        script=_own(script),
-        version=__version__,
-        now=datetime.now(UTC).replace(tzinfo=None),
-        **_content(facts),
-    )
-
-
-def _own(text: str) -> Markup:
-    """Our own drawing, style or script, which goes into the page as it stands; texts within are escaped."""
-    return Markup(text)  # noqa: S704
-
-
-def _source(environment: Environment, name: str) -> str:
-    """Return the source of a template."""
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]
-
-
-def _policy(style: str, script: str) -> str:
-    """Nothing may be loaded but pictures that are in the page; only this style and this script count (CSP level 3)."""
-
-    def digest(text: str) -> str:
-        return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
-
-    return (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{digest(style)}'; "
-        f"script-src 'sha256-{digest(script)}'; base-uri 'none'; form-action 'none'"
-    )
+    return render_page("page.html", _content(facts))
 
 
 def _content(facts: RunFacts) -> dict[str, object]:
@@ -142,8 +72,8 @@ def _content(facts: RunFacts) -> dict[str, object]:
         "failures": tables.failures(facts),
         "filetypes": tables.filetypes(facts),
         "commands": tables.commands(facts),
-        "timeline": _own(timeline(facts)),
-        "lineage": _own(lineage_graph(facts)),
+        "timeline": own_markup(timeline(facts)),
+        "lineage": own_markup(lineage_graph(facts)),
         "groups": groups[:_MOST_MESSAGES],
         "groups_left": max(0, len(groups) - _MOST_MESSAGES),
         "levels": {
@@ -163,7 +93,7 @@ def _content(facts: RunFacts) -> dict[str, object]:
 def _judged(facts: RunFacts, unread: list[science.UnreadableFile]) -> list[exposures.AssessedExposure]:
     """Verdicts, their drawings marked as ours."""
     return [
-        v._replace(figures=tuple(f._replace(svg=_own(f.svg)) for f in v.figures))
+        v._replace(figures=tuple(f._replace(svg=own_markup(f.svg)) for f in v.figures))
         for v in exposures.assessed_exposures(facts, unread)
     ]
 
@@ -199,19 +129,7 @@ def _figures(
         (f"{len(other_figures)} more numbers, image by image", other_figures, bool(main_figures)),
     ]
     return [
-        (name, [f._replace(svg=_own(f.svg)) for f in figures], folded)
+        (name, [f._replace(svg=own_markup(f.svg)) for f in figures], folded)
         for name, figures, folded in sections
         if figures
     ]
-
-
-def _number(value: float | None, digits: int = 4) -> str:
-    """Return a number as text with significant digits; a dash if there is none."""
-    if value is None:
-        return "–"
-    return number_text(float(f"{value:.{digits}g}"))
-
-
-def _when(value: datetime | None) -> str:
-    """Return a time as text; a dash if there is none."""
-    return "–" if value is None else f"{value:%Y-%m-%d %H:%M:%S}"

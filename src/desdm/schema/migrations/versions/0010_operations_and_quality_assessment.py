@@ -67,6 +67,20 @@ def upgrade() -> None:
 def _create_tables() -> None:
     """Create the new tables."""
     op.create_table(
+        "pfw_planned_exposure",
+        sa.Column("pfw_attempt_id", sa.Integer(), nullable=False, comment="Attempt"),
+        sa.Column("expnum", sa.Integer(), autoincrement=False, nullable=False, comment="Exposure number"),
+        sa.Column(
+            "own", sa.Boolean(), nullable=False, comment="Whether the attempt processes just this exposure"
+        ),
+        sa.ForeignKeyConstraint(
+            ["pfw_attempt_id"], ["pfw_attempt.id"], name=op.f("fk_pfw_planned_exposure_pfw_attempt_id")
+        ),
+        sa.PrimaryKeyConstraint("pfw_attempt_id", "expnum", name=op.f("pk_pfw_planned_exposure")),
+        comment="Exposures whose verdicts and exclusions the plan of an attempt read",
+    )
+    op.create_index("ix_pfw_planned_exposure_expnum", "pfw_planned_exposure", ["expnum"], unique=False)
+    op.create_table(
         "delivery_expected",
         sa.Column("source", sa.String(length=32), nullable=False, comment="Who sends"),
         sa.Column("filename", sa.String(length=160), nullable=False, comment="Name of the file"),
@@ -326,8 +340,9 @@ def _create_tables() -> None:
             "held_by",
             sa.String(length=32),
             nullable=True,
-            comment="Who holds it: a person, or a problem by its number",
+            comment="Who holds or dismissed it: a person, a problem by its number, or rule",
         ),
+        sa.Column("newest_desfile_id", sa.Integer(), nullable=True, comment="Newest raw file that it covers"),
         sa.Column("not_before", sa.DateTime(), nullable=True, comment="Not to be submitted before, UTC"),
         sa.Column(
             "arrived_at", sa.DateTime(), nullable=False, comment="When what it is for had arrived, UTC"
@@ -339,6 +354,9 @@ def _create_tables() -> None:
         ),
         sa.ForeignKeyConstraint(
             ["pfw_attempt_id"], ["pfw_attempt.id"], name=op.f("fk_ops_auto_queue_pfw_attempt_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["newest_desfile_id"], ["desfile.id"], name=op.f("fk_ops_auto_queue_newest_desfile_id")
         ),
         sa.ForeignKeyConstraint(["policy_id"], ["ops_policy.id"], name=op.f("fk_ops_auto_queue_policy_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ops_auto_queue")),

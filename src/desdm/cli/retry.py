@@ -1,0 +1,99 @@
+"""desdm retry: repeat a run with a reason, as it was or with named changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from desdm.cli.context import CommandContext, json_option, pass_command_context
+from desdm.cli.names import RUN
+
+if TYPE_CHECKING:
+    from desdm.cli.context import JsonValue
+
+
+@click.command()
+@click.argument("run", type=RUN)
+@click.option("--reason", default="", help="Why; recorded with the new attempt.")
+@click.option(
+    "--only-failed", is_flag=True, help="Go on with RUN itself at its first module that is not done."
+)
+@click.option(
+    "--with",
+    "texts",
+    multiple=True,
+    metavar="CHANGE",
+    help="setting=KEY:VALUE, calibration=TYPE:FILE or software=PROGRAM:PATH; may be repeated.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done; write and run nothing.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Stay until the run ends.")
+@json_option
+@pass_command_context
+@click.pass_context
+def command(
+    ctx: click.Context,
+    context: CommandContext,
+    run: str,
+    reason: str,
+    only_failed: bool,
+    texts: tuple[str, ...],
+    dry_run: bool,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Repeat RUN: prints what it does, and makes a new attempt that names RUN as the one that it replaces."""
+    from desdm.cli.runs import drive_here, drive_in_background, exit_status
+    from desdm.operations.queue.repeated import settle_repeated
+    from desdm.operations.retry import parse_changes, plan_retry, submit_retry
+
+    facility = context.facility
+    changes = parse_changes(texts)
+    with facility.database.read() as conn:
+        retry = plan_retry(conn, run, changes, reason=reason, only_failed=only_failed)
+    name, state = retry.attempt.run, retry.attempt.state
+    jobs = wrappers = 0
+    document: dict[str, JsonValue] = {
+        "replaces": None if only_failed else retry.attempt.run,
+        "pipeline": retry.pipeline.name,
+        "only_failed": only_failed,
+        "changes": [{"key": c.key, "before": c.before, "after": c.after} for c in retry.changes],
+        "settings": dict(retry.settings),
+        "reason": retry.reason,
+        "dry_run": dry_run,
+    }
+    if not only_failed:
+        submission = submit_retry(
+            facility.config, facility.database, facility.archive, retry, dry_run=dry_run
+        )
+        name, state, jobs, wrappers = submission.run, submission.state, submission.jobs, submission.wrappers
+        document |= {"jobs": jobs, "wrappers": wrappers, "notes": list(submission.notes)}
+        if dry_run:
+            document["inputs"] = [one._asdict() for one in submission.inputs]
+    if not as_json:
+        _print_plan(context, document, name)
+    if not dry_run:
+        if wait:
+            state = drive_here(context, name, reason=retry.reason)
+        else:
+            drive_in_background(context, name, reason=retry.reason)
+        with facility.database.write() as conn:
+            settle_repeated(conn, name, who=facility.config.operator)
+    document |= {"attempt": name, "state": state.value}
+    end = "nothing is written: leave --dry-run away" if dry_run else f"{name} {state.value}"
+    context.show(document, lambda: click.echo(end), as_json)
+    ctx.exit(0 if dry_run else exit_status(state))
+
+
+def _print_plan(context: CommandContext, document: dict[str, JsonValue], name: str) -> None:
+    """Print what a retry does before it does it."""
+    if document["only_failed"]:
+        click.echo(f"{name} goes on at its first module that is not done; what is good stays")
+        return
+    click.echo(
+        f"{name} repeats {document['replaces']}: {document['jobs']} jobs, {document['wrappers']} wrappers"
+    )
+    changes = document["changes"]
+    assert isinstance(changes, list)
+    rows = [(c["key"], c["before"], c["after"]) for c in changes if isinstance(c, dict)]
+    context.table(("SETTING", "BEFORE", "AFTER"), rows, empty="with the same settings")

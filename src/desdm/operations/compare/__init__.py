@@ -1,0 +1,8 @@
+"""Compare two attempts: settings, inputs, calibrations, software, times, messages, numbers, verdicts, and files."""
+
+from __future__ import annotations
+
+from desdm.operations.compare.model import Comparison
+from desdm.operations.compare.runs import compare_runs
+
+__all__ = ["Comparison", "compare_runs"]

@@ -1,0 +1,9 @@
+"""The report on a night: what arrived, was processed and accepted, times, calibrations, problems, numbers."""
+
+from __future__ import annotations
+
+from desdm.operations.nightreport.gather import gather_night
+from desdm.operations.nightreport.model import NightReport
+from desdm.operations.nightreport.page import write_night_report
+
+__all__ = ["NightReport", "gather_night", "write_night_report"]

@@ -1,0 +1,103 @@
+"""Failures of attempts: whether another try may help, the first bad line of the first failed step, and the problem list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from desdm.errors import TransientError
+from desdm.operations.queue import failurestore as store
+from desdm.operations.queue.model import QueueRow
+from desdm.schema.operationstates import Severity
+from desdm.schema.states import EventKind
+from desdm.schema.store import record_event
+
+__all__ = ["Failure", "failure_of", "open_problem"]
+
+
+def _transient_names(kind: type[TransientError] = TransientError) -> Iterator[str]:
+    """Names of the errors that another try may not meet."""
+    yield kind.__name__
+    for inner in kind.__subclasses__():
+        yield from _transient_names(inner)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt failed.
+
+    Attributes
+    ----------
+    transient
+        Whether another try may succeed: a worker was lost, or the machine was at fault.
+    text
+        The first bad line of the first step that failed, with the step.
+    """
+
+    transient: bool
+    text: str
+
+
+def failure_of(conn: Connection, attempt_id: int) -> Failure:
+    """Return why an attempt failed: its failed jobs decide whether that is transient.
+
+    Parameters
+    ----------
+    conn
+        The database.
+    attempt_id
+        Number of the attempt.
+    """
+    jobs = store.failed_jobs(conn, attempt_id)
+    names = (*_transient_names(), "MemoryError")
+    transient = bool(jobs) and all(job.lost or job.comment.startswith(names) for job in jobs)
+    step = store.first_failed_step(conn, attempt_id)
+    if step is not None:
+        where = f"module {step.module}" + (f" ({step.keys})" if step.keys else "")
+        return Failure(
+            transient, f"{where}: {step.text}" + (f" [{step.log}:{step.line}]" if step.log else "")
+        )
+    if jobs:
+        return Failure(transient, f"job {jobs[0].number}: {jobs[0].comment or 'it was lost'}")
+    return Failure(transient, "no job of it failed; see: desdm show RUN")
+
+
+def open_problem(conn: Connection, row: QueueRow, text: str, *, who: str, now: datetime) -> int:
+    """Propose a problem for a row that gave up; the same row again counts as an occurrence of it.
+
+    A person confirms it, and says how severe it is; it blocks nothing.
+
+    Parameters
+    ----------
+    conn
+        Connection in a transaction.
+    row
+        The row.
+    text
+        What is wrong: the first bad line of the first step that failed.
+    who, now
+        Who proposes it, and when, UTC.
+
+    Returns
+    -------
+    int
+        Number of the problem.
+    """
+    key = f"queue:{row.campaign}:{row.pipeline}:{row.unitname}"[:200]
+    number = store.count_occurrence(conn, key, text, row.attempt_id, now)
+    if number is not None:
+        return number
+    kind = "exposure" if row.expnum is not None else "nite" if row.unitname == row.nite else "unit"
+    title = f"{row.pipeline} of {row.unitname} gave up"
+    number = store.insert_problem(
+        conn,
+        store.NewProblem(kind, row.unitname, title, text, key, row.attempt_id, Severity.DEGRADE),
+        who=who,
+        now=now,
+    )
+    event = f"problem {number} proposed: {title}"
+    record_event(conn, EventKind.PROBLEM, who, event, row.attempt_id, subject=row.unitname, reason=text)
+    return number

@@ -1,0 +1,98 @@
+"""Policies of the queue: enter one with the statement that set it, end one, list them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from desdm.errors import NotFoundError, UsageError
+from desdm.operations.queue import store
+from desdm.operations.queue.model import DEFAULT_POLICIES, Policy
+from desdm.pipelines import get
+from desdm.schema.states import EventKind
+from desdm.schema.store import record_event, require_reason
+
+__all__ = ["add_policy", "end_policy", "policies_in_force"]
+
+#: Units of pipelines that the queue can run as nights and exposures arrive.
+_UNITS = ("nite", "exposure")
+
+
+def policies_in_force(conn: Connection) -> Sequence[Policy]:
+    """Return the policies in force, by rank; where none was ever entered, `DEFAULT_POLICIES`."""
+    policies = store.policies(conn)
+    return policies if policies or store.policies(conn, ended=True) else DEFAULT_POLICIES
+
+
+def add_policy(conn: Connection, policy: Policy, *, who: str, now: datetime) -> Policy:
+    """Enter a policy.
+
+    Parameters
+    ----------
+    conn
+        Connection in a transaction.
+    policy
+        The policy; number, author and time are set here.
+    who
+        Who enters it.
+    now
+        Time, UTC.
+
+    Returns
+    -------
+    Policy
+        The policy with its number.
+
+    Raises
+    ------
+    UsageError
+        A value cannot be, or no statement says who agreed.
+    """
+    if not policy.statement.strip():
+        raise UsageError("say who agreed what: --statement TEXT")
+    unit = get(policy.pipeline).unit
+    if unit not in _UNITS:
+        raise UsageError(
+            f"pipeline {policy.pipeline} works on a {unit}; policies queue nights and exposures, a campaign queues the rest"
+        )
+    if policy.nite_from > policy.nite_to:
+        raise UsageError(f"the first night {policy.nite_from} is after the last {policy.nite_to}")
+    if policy.deadline_h <= 0 or policy.max_tries < 1:
+        raise UsageError("give a deadline above 0 hours and at least 1 try")
+    entered = replace(policy, id=None, who=who[:32], since=now, until=None)
+    entered = replace(entered, id=store.insert_policy(conn, entered))
+    text = (
+        f"policy {entered.id} entered: {entered.pipeline}, programme {entered.programme}, band {entered.band}, "
+        f"nights {entered.nite_from} to {entered.nite_to}, rank {entered.rank}"
+    )
+    record_event(conn, EventKind.QUEUE, who, text, subject=f"policy {entered.id}", reason=entered.statement)
+    return entered
+
+
+def end_policy(conn: Connection, number: int, *, reason: str, who: str, now: datetime) -> None:
+    """End a policy; rows that it queued stay.
+
+    Parameters
+    ----------
+    conn
+        Connection in a transaction.
+    number
+        Number of the policy.
+    reason, who
+        Why, and who ends it.
+    now
+        Time, UTC.
+
+    Raises
+    ------
+    NotFoundError
+        No policy of that number is in force.
+    """
+    require_reason(reason)
+    if not store.end_policy(conn, number, now):
+        raise NotFoundError(f"no policy {number} is in force; see: desdm queue policy list")
+    text = f"policy {number} ended"
+    record_event(conn, EventKind.QUEUE, who, text, subject=f"policy {number}", reason=reason)

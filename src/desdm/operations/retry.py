@@ -1,0 +1,271 @@
+"""Repeat an attempt with a reason: the same again, its failed part, or with other settings, calibrations, programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from desdm.archive.archive import Archive
+from desdm.archive.calibrations import file_known
+from desdm.config import Config
+from desdm.errors import ConflictError, NotFoundError, UsageError
+from desdm.framework import store
+from desdm.framework.configs import module_configs
+from desdm.framework.model import Attempt
+from desdm.framework.pipeline import Pipeline
+from desdm.framework.process import current_state
+from desdm.framework.sections import Settings
+from desdm.framework.settings import KnownSettings
+from desdm.framework.submit import Submission, submit
+from desdm.framework.watch import store as watch
+from desdm.pipelines import get
+from desdm.schema.database import Database
+from desdm.schema.runname import RunName
+from desdm.schema.states import AttemptState
+from desdm.schema.store import require_reason
+
+__all__ = ["Change", "Changes", "Retry", "operator_settings", "parse_changes", "plan_retry", "submit_retry"]
+
+_KINDS = "software=PROGRAM:PATH, calibration=TYPE:FILE or setting=KEY:VALUE"
+_UNFINISHED = (AttemptState.FAILED, AttemptState.INTERRUPTED, AttemptState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A setting that a new attempt changes; empty ``before``: the attempt that it repeats did not set it."""
+
+    key: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a new attempt is to do differently.
+
+    Attributes
+    ----------
+    settings
+        Value by dotted key.
+    calibrations
+        File by type of calibration.
+    programs
+        Path by name of the program.
+    """
+
+    settings: Mapping[str, str]
+    calibrations: Mapping[str, str]
+    programs: Mapping[str, str]
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is to be done differently."""
+        return bool(self.settings or self.calibrations or self.programs)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """What a retry does.
+
+    Attributes
+    ----------
+    attempt
+        The attempt that is repeated, or gone on with.
+    pipeline
+        Its pipeline.
+    only_failed
+        Whether the attempt itself goes on at its first module that is not done.
+    settings
+        Settings of the new attempt.
+    changes
+        Those that differ from the attempt's.
+    reason
+        Why.
+    """
+
+    attempt: Attempt
+    pipeline: Pipeline
+    only_failed: bool
+    settings: Mapping[str, str]
+    changes: tuple[Change, ...]
+    reason: str
+
+
+def parse_changes(texts: Sequence[str]) -> Changes:
+    """Parse the texts ``software=PROGRAM:PATH``, ``calibration=TYPE:FILE`` and ``setting=KEY:VALUE``.
+
+    Raises
+    ------
+    UsageError
+        A text has another form, or says of one thing two things.
+    """
+    parsed: dict[str, dict[str, str]] = {"setting": {}, "calibration": {}, "software": {}}
+    for text in texts:
+        kind, equals, rest = text.partition("=")
+        key, colon, value = rest.partition(":")
+        kind, key = kind.strip().lower(), key.strip()
+        if kind not in parsed or not (equals and colon and key and value.strip()):
+            raise UsageError(f"--with {text}: write {_KINDS}")
+        if parsed[kind].setdefault(key, value.strip()) != value.strip():
+            raise UsageError(f"--with {text}: {kind} {key} has two values; give one")
+    return Changes(parsed["setting"], parsed["calibration"], parsed["software"])
+
+
+def plan_retry(
+    conn: Connection, run: str, changes: Changes, *, reason: str, only_failed: bool = False
+) -> Retry:
+    """Say what a retry of a run does; nothing is written.
+
+    Parameters
+    ----------
+    conn
+        The database.
+    run
+        Name of the attempt.
+    changes
+        What is to be done differently.
+    reason
+        Why.
+    only_failed
+        Go on with the attempt at its first module that is not done, instead of a new one.
+
+    Raises
+    ------
+    UsageError
+        No reason, a change of an attempt that goes on, or a setting, calibration or program that is not known.
+    ConflictError
+        The attempt has not ended, or nothing of it failed.
+    NotFoundError
+        There is no such run, or its pipeline has no name here.
+    """
+    require_reason(reason)
+    attempt = store.attempt_by_name(conn, run)
+    state = current_state(attempt)
+    if state in (AttemptState.RUNNING, AttemptState.PLANNED):
+        raise ConflictError(
+            f"{attempt.run} is {state.value}; wait for its end, or end it: desdm cancel {attempt.run}"
+        )
+    try:
+        pipeline = get(attempt.pipeline)
+    except NotFoundError as err:
+        raise NotFoundError(
+            f"{attempt.run} is of pipeline {attempt.pipeline}, which comes from a submit WCL; repeat it with: "
+            "desdm submit FILE --again"
+        ) from err
+    before = operator_settings(conn, attempt, pipeline)
+    if only_failed:
+        if changes.any:
+            raise UsageError(
+                "--only-failed goes on with the same attempt; leave --with away, or make a new attempt"
+            )
+        if state not in _UNFINISHED:
+            raise ConflictError(
+                f"{attempt.run} is {state.value}: nothing of it failed; leave --only-failed away"
+            )
+        return Retry(attempt, pipeline, True, before, (), reason.strip())
+    after = {
+        **before,
+        **{key.lower(): value for key, value in changes.settings.items()},
+        **_calibration_settings(conn, pipeline, changes.calibrations),
+        **_program_settings(pipeline, changes.programs),
+    }
+    differing = [
+        Change(key, before.get(key, ""), value) for key, value in after.items() if before.get(key) != value
+    ]
+    return Retry(
+        attempt, pipeline, False, after, tuple(sorted(differing, key=lambda c: c.key)), reason.strip()
+    )
+
+
+def submit_retry(
+    config: Config, database: Database, archive: Archive, retry: Retry, *, dry_run: bool = False
+) -> Submission:
+    """Plan the new attempt of a retry, which names the attempt that it replaces; `UsageError` if that goes on itself.
+
+    Parameters
+    ----------
+    config, database, archive
+        The installation.
+    retry
+        What to do.
+    dry_run
+        Plan and check, write nothing.
+    """
+    if retry.only_failed:
+        raise UsageError(f"{retry.attempt.run} goes on itself: resume it")
+    return submit(
+        config,
+        database,
+        archive,
+        retry.pipeline,
+        retry.settings,
+        who=config.operator,
+        again=True,
+        dry_run=dry_run,
+        reason=f"repeats {retry.attempt.run}: {retry.reason}",
+        replaces=retry.attempt.id,
+    )
+
+
+def operator_settings(conn: Connection, attempt: Attempt, pipeline: Pipeline) -> dict[str, str]:
+    """Return the settings by which an attempt differs from its pipeline, without what the pipeline finds out itself.
+
+    Parameters
+    ----------
+    conn
+        The database.
+    attempt, pipeline
+        The attempt, and its pipeline.
+    """
+    known = KnownSettings(pipeline)
+    defaults = dict(_flat(pipeline.settings))
+    settings = dict(_flat(watch.configuration(conn, attempt.id).settings))
+    return {
+        key: value for key, value in settings.items() if defaults.get(key) != value and known.contains(key)
+    }
+
+
+def _flat(tree: Settings, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the values of nested settings with their dotted keys."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{path}{key}.")
+        elif isinstance(value, str):
+            yield f"{path}{key}".lower(), value
+
+
+def _calibration_settings(conn: Connection, pipeline: Pipeline, files: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings that name calibrations; `UsageError` or `NotFoundError` for one that cannot serve."""
+    types = {f.filetype for _, module in pipeline.modules() for f in module.inputs if f.calibration}
+    settings = {}
+    for filetype, name in files.items():
+        if filetype not in types:
+            raise UsageError(
+                f"--with calibration={filetype}:{name}: pipeline {pipeline.name} takes {', '.join(sorted(types)) or 'none'}"
+            )
+        if RunName.parse(name) is None and not file_known(conn, filetype, name):
+            raise NotFoundError(
+                f"--with calibration={filetype}:{name}: no such file; see: desdm files --filetype {filetype}"
+            )
+        settings[f"calibration.{filetype}"] = name
+    return settings
+
+
+def _program_settings(pipeline: Pipeline, programs: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings that name programs, in each module that calls them; `UsageError` for an unknown one."""
+    settings = {}
+    known: set[str] = set()
+    for module, config in module_configs(pipeline)[0].items():
+        section = config.get("exec", {})
+        names = set(section) if isinstance(section, Mapping) else set()
+        known |= names
+        settings.update({f"{module}.exec.{name}.program": programs[name] for name in names & set(programs)})
+    unknown = sorted(set(programs) - known)
+    if unknown:
+        raise UsageError(
+            f"--with software={unknown[0]}:…: pipeline {pipeline.name} calls {', '.join(sorted(known)) or 'no program'}; "
+            "desdm itself is the software of the installation: update it, then retry"
+        )
+    return settings
