@@ -20,6 +20,7 @@ from desdm.facility import initialise
 from desdm.operations.notices import outbox, store
 from desdm.operations.notices.channels import channel
 from desdm.operations.notices.model import Message, Rule
+from desdm.release.problems import problems
 from desdm.schema import problem, problem_note
 from desdm.schema.database import Database
 from desdm.schema.operationstates import NoticeMode, NoticeState, Severity
@@ -209,8 +210,10 @@ def test_a_channel_that_stays_dead_is_given_up_and_that_is_on_record(ready: Data
         now += timedelta(hours=5)
     with ready.read() as conn:
         (failed,) = store.notices(conn, state=NoticeState.FAILED)
+        (told,) = problems(conn)
+    assert (told.subject_kind, told.subject) == ("notice", "mailto:mary@example.org")
     assert failed.last_error == "the mail server does not answer"
-    assert len(sent.tried) == len(outbox.PAUSES) + 1
+    assert len([m for m in sent.tried if m.notices == (failed.id,)]) == len(outbox.PAUSES) + 1
 
 
 def test_what_happened_before_the_first_rule_is_not_told_and_a_cause_is_told_once_by_each_rule(

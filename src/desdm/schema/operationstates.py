@@ -122,7 +122,7 @@ class Severity(State):
 
     STOP = "stop", "the queue of its pipeline holds"
     BLOCK = "block", "no blessing and no release of what it is about"
-    DEGRADE = "degrade", "usable; told in the notes of a release"
+    DEGRADE = "degrade", "usable, with care"
     NUISANCE = "nuisance", "costs operators time"
     WATCH = "watch", "seen once, or not confirmed"
 

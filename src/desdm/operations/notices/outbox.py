@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from desdm.errors import DesdmError, NotFoundError, UsageError
 from desdm.operations.notices import store
 from desdm.operations.notices.model import Cause, Message, Notice, Rule, Source, rank
+from desdm.release.problems import Proposal, propose_problem
 from desdm.schema.database import Database
 from desdm.schema.operationstates import NoticeMode, NoticeState, Severity
 from desdm.schema.states import EventKind
@@ -269,8 +270,17 @@ def _settle(conn: Connection, message: Message, error: str, now: datetime) -> No
         store.set_state(
             conn, message.notices, state=NoticeState.FAILED, tries=message.tries + 1, last_error=error[:2000]
         )
-        text = f"{_public(message.target)} takes no notices: {error[:300]}"
-        record_event(conn, EventKind.NOTICE, "notifier", text, subject=_public(message.target))
+        # A dead channel is trouble that people must see on the problem list: it cannot tell them.
+        target = _public(message.target)
+        proposal = Proposal(
+            "notice",
+            target,
+            "a channel takes no notices",
+            f"{target} takes no notices: {error[:300]}",
+            Severity.NUISANCE,
+            f"notice:{target}"[:200],
+        )
+        propose_problem(conn, proposal, who="notifier", now=now)
         return
     store.set_state(
         conn,

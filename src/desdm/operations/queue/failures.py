@@ -11,11 +11,10 @@ from sqlalchemy import Connection
 from desdm.errors import TransientError
 from desdm.operations.queue import failurestore as store
 from desdm.operations.queue.model import QueueRow
+from desdm.release.problems import Proposal, propose_problem
 from desdm.schema.operationstates import Severity
-from desdm.schema.states import EventKind
-from desdm.schema.store import record_event
 
-__all__ = ["Failure", "failure_of", "open_problem"]
+__all__ = ["Failure", "failure_of", "propose_failure"]
 
 
 def _transient_names(kind: type[TransientError] = TransientError) -> Iterator[str]:
@@ -65,7 +64,7 @@ def failure_of(conn: Connection, attempt_id: int) -> Failure:
     return Failure(transient, "no job of it failed; see: desdm show RUN")
 
 
-def open_problem(conn: Connection, row: QueueRow, text: str, *, who: str, now: datetime) -> int:
+def propose_failure(conn: Connection, row: QueueRow, text: str, *, who: str, now: datetime) -> int:
     """Propose a problem for a row that gave up; the same row again counts as an occurrence of it.
 
     A person confirms it, and says how severe it is; it blocks nothing.
@@ -86,18 +85,14 @@ def open_problem(conn: Connection, row: QueueRow, text: str, *, who: str, now: d
     int
         Number of the problem.
     """
-    key = f"queue:{row.campaign}:{row.pipeline}:{row.unitname}"[:200]
-    number = store.count_occurrence(conn, key, text, row.attempt_id, now)
-    if number is not None:
-        return number
     kind = "exposure" if row.expnum is not None else "nite" if row.unitname == row.nite else "unit"
-    title = f"{row.pipeline} of {row.unitname} gave up"
-    number = store.insert_problem(
-        conn,
-        store.NewProblem(kind, row.unitname, title, text, key, row.attempt_id, Severity.DEGRADE),
-        who=who,
-        now=now,
+    proposal = Proposal(
+        kind,
+        row.unitname,
+        f"{row.pipeline} of {row.unitname} gave up",
+        text,
+        Severity.DEGRADE,
+        f"queue:{row.campaign}:{row.pipeline}:{row.unitname}"[:200],
+        attempt_id=row.attempt_id,
     )
-    event = f"problem {number} proposed: {title}"
-    record_event(conn, EventKind.PROBLEM, who, event, row.attempt_id, subject=row.unitname, reason=text)
-    return number
+    return propose_problem(conn, proposal, who=who, now=now)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from threading import Event
+from threading import Event, Thread
 
 from sqlalchemy import Connection
 
@@ -25,8 +25,11 @@ from desdm.framework.parallel import DriverPool
 from desdm.operations.clock import machine_time
 from desdm.operations.lease import Lease, acquire, give_up, renew, require
 from desdm.operations.nightly import parallel_runs
+from desdm.operations.notices.channels import channel
+from desdm.operations.notices.outbox import collect, deliver
+from desdm.operations.qa.dispatch import expire_dispatches
 from desdm.operations.queue import store
-from desdm.operations.queue.enqueue import enqueue, judge_again
+from desdm.operations.queue.enqueue import WHO, enqueue, judge_again
 from desdm.operations.queue.holds import apply_problems
 from desdm.operations.queue.model import LEASE, QueueRow
 from desdm.operations.queue.settle import Settler
@@ -41,6 +44,8 @@ __all__ = ["QueueSummary", "QueueWork", "run_queue"]
 POLL = 1.0
 #: Seconds between renewals of the lease, and between tries when the database does not answer.
 _RENEWAL, _PATIENCE = 15.0, 2.0
+#: Seconds between looks at what is to be told.
+_NOTICES = 30.0
 #: Seconds between judgements of rows that a rule dismissed.
 _JUDGEMENT = 60.0
 #: Errors of the installation, not of a row: this process ends.
@@ -147,8 +152,9 @@ class _Runner:
         self.rows: dict[str, QueueRow] = {}
         self.ended: dict[str, AttemptState | BaseException] = {}
         self.elsewhere: dict[int, float] = {}
-        self.renewed = self.polled = self.judged = float("-inf")
+        self.renewed = self.polled = self.judged = self.told = float("-inf")
         self.renewed = time.monotonic()
+        self.sender: Thread | None = None
 
     # -- the loop
 
@@ -163,7 +169,9 @@ class _Runner:
                 self._wait(_PATIENCE)
 
     def close(self) -> None:
-        """Interrupt what is under way, and end the engine."""
+        """Interrupt what is under way, and end the engine; what is being sent has a moment to end."""
+        if self.sender is not None:
+            self.sender.join(_PATIENCE)
         self.pool.stop()
         self.pool.close()
 
@@ -180,6 +188,7 @@ class _Runner:
         if not settled and now - self.polled < POLL:
             return False
         self.polled = now
+        self._tell()
         self._enqueue()
         self._adopt()
         started = self._submit_ready()
@@ -219,6 +228,25 @@ class _Runner:
         self.summary.queued += count
         if count:
             work.say(f"{count} rows queued")
+
+    def _tell(self) -> None:
+        """Send notices that are due, and end dispatches whose answer is late."""
+        if time.monotonic() - self.told < _NOTICES:
+            return
+        self.told = time.monotonic()
+        with self.work.database.write() as conn:
+            require(conn, self.lease)
+            collect(conn, machine_time())
+            expire_dispatches(conn, who=WHO, now=machine_time())
+        # A server of mail that hangs must not hold up the runs.
+        if self.sender is None or not self.sender.is_alive():
+            self.sender = Thread(target=self._deliver, name="notices", daemon=True)
+            self.sender.start()
+
+    def _deliver(self) -> None:
+        """Send what is due; without the database the next look sends it."""
+        with suppress(TransientError):
+            deliver(self.work.database, channel(self.work.config), machine_time())
 
     def _adopt(self) -> None:
         """Go on with the attempts of rows that an earlier process submitted."""

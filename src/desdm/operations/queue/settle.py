@@ -14,9 +14,10 @@ from desdm.framework import store as attempts
 from desdm.framework.model import Attempt
 from desdm.operations.acceptance import refresh_tags_after_run
 from desdm.operations.arrival import arrivals
+from desdm.operations.qa.badnumbers import propose_bad_numbers
 from desdm.operations.queue import store
 from desdm.operations.queue.enqueue import WHO, record_refusal
-from desdm.operations.queue.failures import Failure, failure_of, open_problem
+from desdm.operations.queue.failures import Failure, failure_of, propose_failure
 from desdm.operations.queue.model import RULE, QueueRow
 from desdm.operations.unassessed import NIGHTLY, Exposure, record_unassessed
 from desdm.quality.qa.verdict import verdicts
@@ -125,6 +126,8 @@ class Settler:
         why = f"{row.run} is {attempt.state.value}"
         if not store.change_row(conn, row, QueueState.DONE, why=why, now=now, not_before=None):
             return None
+        if self._is_production(row):
+            propose_bad_numbers(conn, self.production, row.run, who=WHO, now=now)
         if row.expnum is None:
             store.wake_rows(conn)
         elif self._is_production(row):
@@ -150,7 +153,7 @@ class Settler:
         why = f"{failure.text} ({kind})"
         if not store.change_row(conn, row, QueueState.GAVE_UP, why=why, now=now, tries=tries):
             return None
-        number = open_problem(conn, row, failure.text, who=WHO, now=now)
+        number = propose_failure(conn, row, failure.text, who=WHO, now=now)
         text = f"{row.name} gave up: problem {number}"
         record_event(conn, EventKind.QUEUE, WHO, text, row.attempt_id, subject=row.unitname, reason=why)
         if row.expnum is None:

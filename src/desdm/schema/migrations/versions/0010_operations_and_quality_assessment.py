@@ -22,21 +22,51 @@ _STATES = "'new', 'confirmed', 'in_work', 'fixed', 'closed', 'rejected'"
 
 #: (table, column, SQL of its type and constraints, text): neither engine's ALTER TABLE takes them from alembic on SQLite.
 _COLUMNS = (
-    ("pfw_attempt", "replaces_id", "INTEGER CONSTRAINT fk_pfw_attempt_replaces_id REFERENCES pfw_attempt (id)", "Attempt that it repeats, with a reason"),
-    ("pfw_attempt", "exclusions_digest", "VARCHAR(64)", "sha-256 of the verdicts and exclusions that its plan saw"),
+    (
+        "pfw_attempt",
+        "replaces_id",
+        "INTEGER CONSTRAINT fk_pfw_attempt_replaces_id REFERENCES pfw_attempt (id)",
+        "Attempt that it repeats, with a reason",
+    ),
+    (
+        "pfw_attempt",
+        "exclusions_digest",
+        "VARCHAR(64)",
+        "sha-256 of the verdicts and exclusions that its plan saw",
+    ),
     ("problem", "title", "VARCHAR(160) DEFAULT '' NOT NULL", "What is wrong, in one line"),
-    ("problem", "state", f"VARCHAR(12) DEFAULT 'confirmed' NOT NULL CONSTRAINT ck_problem_state CHECK (state IN ({_STATES}))", "Where it stands"),
-    ("problem", "severity", f"VARCHAR(12) DEFAULT 'block' NOT NULL CONSTRAINT ck_problem_severity CHECK (severity IN ({_SEVERITIES}))", "Severity, by its effect"),
+    (
+        "problem",
+        "state",
+        f"VARCHAR(12) DEFAULT 'confirmed' NOT NULL CONSTRAINT ck_problem_state CHECK (state IN ({_STATES}))",
+        "Where it stands",
+    ),
+    (
+        "problem",
+        "severity",
+        f"VARCHAR(12) DEFAULT 'block' NOT NULL CONSTRAINT ck_problem_severity CHECK (severity IN ({_SEVERITIES}))",
+        "Severity, by its effect",
+    ),
     ("problem", "impression", "TEXT DEFAULT '' NOT NULL", "What is affected, and how much it matters"),
     ("problem", "dedupe_key", "VARCHAR(200)", "Key: the same trouble again counts as an occurrence"),
     ("problem", "occurrences", "INTEGER DEFAULT 1 NOT NULL", "How often it was seen"),
     ("problem", "first_seen", "TIMESTAMP", "When it was first seen, UTC"),
     ("problem", "last_seen", "TIMESTAMP", "When it was last seen, UTC"),
     ("problem", "owner", "VARCHAR(32)", "Who works on it"),
-    ("problem", "resolution_code", f"VARCHAR(12) CONSTRAINT ck_problem_resolution_code CHECK (resolution_code IN ({_RESOLUTIONS}))", "How it was resolved, from a closed list"),
+    (
+        "problem",
+        "resolution_code",
+        f"VARCHAR(12) CONSTRAINT ck_problem_resolution_code CHECK (resolution_code IN ({_RESOLUTIONS}))",
+        "How it was resolved, from a closed list",
+    ),
     ("problem", "confirmed_by", "VARCHAR(32)", "Who confirmed it"),
-    ("problem", "pfw_attempt_id", "INTEGER CONSTRAINT fk_problem_pfw_attempt_id REFERENCES pfw_attempt (id)", "Attempt in which it was seen"),
-)  # fmt: skip
+    (
+        "problem",
+        "pfw_attempt_id",
+        "INTEGER CONSTRAINT fk_problem_pfw_attempt_id REFERENCES pfw_attempt (id)",
+        "Attempt in which it was seen",
+    ),
+)
 
 
 def upgrade() -> None:
