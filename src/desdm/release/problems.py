@@ -210,7 +210,7 @@ def propose_problem(conn: Connection, proposal: Proposal, *, who: str, now: date
     store.lock_problem_keys(conn)
     known = store.open_problem_with_key(conn, proposal.dedupe_key)
     if known is not None:
-        store.count_again(conn, known.id, now)
+        store.count_again(conn, known.id, now, proposal.attempt_id)
         return known.id
     number = store.insert_problem(
         conn,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
@@ -147,7 +148,7 @@ def insert_problem(
     return int(key[0])
 
 
-def count_again(conn: Connection, number: int, when: datetime) -> None:
+def count_again(conn: Connection, number: int, when: datetime, attempt_id: int | None = None) -> None:
     """Count one more occurrence of a problem.
 
     Parameters
@@ -158,8 +159,12 @@ def count_again(conn: Connection, number: int, when: datetime) -> None:
         Number of the problem.
     when
         Time of the occurrence, UTC.
+    attempt_id
+        Attempt in which it was seen; None: the one that is known stays.
     """
-    values = {"occurrences": problem.c.occurrences + 1, "last_seen": when}
+    values: dict[str, Any] = {"occurrences": problem.c.occurrences + 1, "last_seen": when}
+    if attempt_id is not None:
+        values["pfw_attempt_id"] = attempt_id
     conn.execute(update(problem).where(problem.c.id == number).values(values))
 
 
