@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +18,24 @@ from desdm.services.soda.cutout import Cut, Outside, fits_parts, place, read
 from desdm.services.soda.files import ImageCache, ReleaseImage
 from desdm.services.soda.stencil import Around, Stencil
 
-__all__ = ["Item", "ItemResult", "Member", "cut_items", "safe"]
+__all__ = ["Cause", "Item", "ItemResult", "Member", "cut_items", "safe"]
 
 _STRIP = 256  # rows of the image that are processed together: the height of a compressed block
+_DAMAGED = "the image is damaged on this server and not served"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.+-]+")
+
+
+class Cause(Enum):
+    """Cause of a cutout that failed."""
+
+    #: The request is wrong, or no image has what it names.
+    REQUEST = "request"
+    #: There is no object with the identifier.
+    UNKNOWN_OBJECT = "unknown object"
+    #: It has more pixels than a cutout may have.
+    TOO_LARGE = "too large"
+    #: The image differs from the release.
+    DAMAGED_IMAGE = "damaged image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +52,8 @@ class Item:
         Images of one tile to cut, by band; empty where there is none.
     reason
         Reason why it cannot be cut, if that is clear from the request.
+    cause
+        Cause that belongs to the reason.
     fits, png
         Whether to write a FITS file for each band, and one picture of all bands.
     """
@@ -50,6 +67,7 @@ class Item:
     outside: Outside = "flag"
     look: colour.Lupton = field(default_factory=colour.Lupton)
     reason: str = ""
+    cause: Cause = Cause.REQUEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +98,15 @@ class ItemResult:
         ``ok``, ``trimmed`` (the image ends within the region), ``outside`` or ``failed``.
     reason
         Explanation of a status other than ``ok``.
-    too_large
-        Whether it failed because it has more pixels than a cutout may have.
+    cause
+        Cause of the status ``failed``.
     """
 
     item: Item
     status: str
     reason: str = ""
     members: tuple[Member, ...] = ()
-    too_large: bool = False
+    cause: Cause = Cause.REQUEST
 
 
 def safe(text: str) -> str:
@@ -118,7 +136,8 @@ def cut_items(
     groups: dict[tuple[str, ...], list[Item]] = {}
     for item in items:
         if not item.files:
-            yield ItemResult(item, "failed" if item.reason else "outside", item.reason or "outside footprint")
+            status = "failed" if item.reason else "outside"
+            yield ItemResult(item, status, item.reason or "outside footprint", cause=item.cause)
             continue
         groups.setdefault(tuple(sorted(f"{f.release}/{f.path}" for f in item.files.values())), []).append(
             item
@@ -138,17 +157,16 @@ def _cut_tile(images: ImageCache, items: list[Item]) -> Iterator[ItemResult]:
         if any(o.grid.shape != first.grid.shape for o in sources.values()):
             raise UsageError(f"the images of {first.file.tilename} differ in size")
     except (CorruptFile, UsageError) as err:
-        text = (
-            "the image is damaged on this server and not served" if isinstance(err, CorruptFile) else str(err)
-        )
-        yield from (ItemResult(item, "failed", text) for item in items)
+        damaged = isinstance(err, CorruptFile)
+        text, cause = (_DAMAGED, Cause.DAMAGED_IMAGE) if damaged else (str(err), Cause.REQUEST)
+        yield from (ItemResult(item, "failed", text, cause=cause) for item in items)
         return
     boxes: list[tuple[Item, Box, npt.NDArray[np.bool_] | None]] = []
     for item in items:
         try:
             position = place(first, item.stencil)
         except LimitExceeded as err:
-            yield ItemResult(item, "failed", str(err), too_large=True)
+            yield ItemResult(item, "failed", str(err), cause=Cause.TOO_LARGE)
             continue
         if position is None:
             yield ItemResult(item, "outside", "outside footprint")
@@ -165,7 +183,7 @@ def _cut_tile(images: ImageCache, items: list[Item]) -> Iterator[ItemResult]:
         try:
             yield _cut_item(item, sources, box, inside, blocks)
         except CorruptFile:
-            yield ItemResult(item, "failed", "the image is damaged on this server and not served")
+            yield ItemResult(item, "failed", _DAMAGED, cause=Cause.DAMAGED_IMAGE)
 
 
 def _planes_for(item: Item, image: ReleaseImage) -> tuple[str, ...]:
