@@ -103,7 +103,7 @@ def command(ctx: click.Context, out: Path, data: Path | None, seed: int, again: 
     ctx.exit(exit_status(state))
 
 
-def _program() -> str:
+def program_name() -> str:
     """Return how the user calls this program: as it was called now, or by its name if the shell finds that."""
     called = Path(sys.argv[0])
     if called.name != "desdm" or not called.exists():
@@ -140,7 +140,7 @@ def _serve_example(
             example.header, example.rows, f"release {name} is published; its server answers\n{example.query}"
         )
     address = f"http://127.0.0.1:{PORT}/"
-    say(f"\nserve it:  {_program()} --home {home} serve --port {PORT}\nthen:      {address}")
+    say(f"\nserve it:  {program_name()} --home {home} serve --port {PORT}\nthen:      {address}")
     say(f"           curl '{address}{example.path()}'")
 
 
@@ -220,6 +220,6 @@ def _print_summary(context: CommandContext, summary: Summary) -> None:
         )
     home = os.path.relpath(summary.installation)
     click.echo(f"\nreport: {os.path.relpath(summary.report)}\n\nnext:")
-    click.echo(f"  {_program()} --home {home} show {summary.run}")
-    click.echo(f"  {_program()} --home {home} files --attempt {summary.run}")
-    click.echo(f"  {_program()} --home {home} lineage {summary.run}_objects.parquet --up")
+    click.echo(f"  {program_name()} --home {home} show {summary.run}")
+    click.echo(f"  {program_name()} --home {home} files --attempt {summary.run}")
+    click.echo(f"  {program_name()} --home {home} lineage {summary.run}_objects.parquet --up")

@@ -17,6 +17,7 @@ from desdm.release.model import ReleaseFile
 from desdm.services.access import access_of, no_release
 from desdm.services.context import Services, caller_of
 from desdm.services.endpoint import routes_of
+from desdm.services.error_responses import status_of
 from desdm.services.footprint.atlas import Atlas, has_footprint
 from desdm.services.forms import parse_parameters
 from desdm.services.hips.pictures import Pictures
@@ -65,7 +66,7 @@ def routes(services: Services) -> list[BaseRoute]:
         def make() -> Response:
             view, offered = select_release(services, caller_of(request), name)
             ra, dec, fov = _middle(view.files if view else ())
-            trouble, here, depth = "", "", None
+            status, trouble, here, depth = 200, "", "", None
             if pos:
                 try:
                     ra, dec = read_position(pos)
@@ -74,10 +75,11 @@ def routes(services: Services) -> list[BaseRoute]:
                         depth = atlas.footprint(view.release).at(ra, dec)
                 except (UsageError, CorruptReleaseFile) as err:
                     trouble = str(err)
+                    status = status_of(err)
             return page(
                 request,
                 "map.html",
-                200 if here or not trouble else 400,
+                status,
                 release=view.release.name if view else "",
                 releases=[s.release.name for s in offered],
                 layers=_layers(view) if view else [],
