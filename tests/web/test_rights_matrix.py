@@ -148,7 +148,7 @@ PROBES: dict[str, tuple[Probe, ...]] = {
         Probe("/map/hips/{R}/color/properties", SEES_ALL),
         Probe("/map/hips/{R}/color/Norder1/Dir0/Npix17.png", SEES_ALL),
     ),
-    "/pick": (_list("/pick"),),
+    "/pick": (_list("/pick"), Probe("/pick?release={R}", SEES_TABLE)),
     "/login": (),
     "/logout": (),
     "/account": (),

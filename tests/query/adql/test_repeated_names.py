@@ -1,6 +1,6 @@
 """Names that repeat in a select list: every written name keeps its value, and no query takes one of several by chance.
 
-That an ambiguous name is refused is what PostgreSQL does ("ORDER BY "n" is ambiguous", "column reference "n" is ambiguous").
+PostgreSQL refuses an ambiguous name too ("ORDER BY "n" is ambiguous", "column reference "n" is ambiguous").
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from desdm.accounts.model import Action, Caller
-from desdm.errors import AccessDenied
 from desdm.query.adql.translate import translate
 from desdm.query.dialect import dialect_of
 from desdm.query.engines.model import Cancel, Upload
@@ -71,14 +70,17 @@ class QueryRunner:
 
         Raises
         ------
+        AccessDenied
+            The caller's token lacks a scope.
         QueryError
             The query is invalid or not allowed.
         LimitExceeded
             It exceeds the time limit.
         """
-        if uploads and not caller.may(Action.UPLOAD):
-            # Every role may upload: only the scopes of a token can forbid it.
-            raise AccessDenied("uploads are not among what this token allows", known=True)
+        # Of a job too, which has the scopes of the token that created it.
+        caller.require(Action.READ)
+        if uploads:
+            caller.require(Action.UPLOAD)
         self.schema.refresh()
         catalogue = catalogue_for(self.services, caller)
         engine = self.services.engine

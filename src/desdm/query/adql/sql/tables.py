@@ -177,7 +177,7 @@ class From:
             names = ", ".join(f"{e.schema}.{e.name}" for e in several)
             raise QueryError(f"{dotted_name} could be {names}; write it with its schema", *node.at)
         advice = table_advice(schema, table.text) or self._similar_table(dotted_name)
-        raise QueryError(f"there is no table {dotted_name} that you may ask; {advice}", *node.at)
+        raise QueryError(f"there is no table {dotted_name} that you may query; {advice}", *node.at)
 
     def _similar_table(self, name: str) -> str:
         """Return a hint for a table that does not exist: a similar name that the caller may see, or where all are."""
@@ -290,7 +290,7 @@ class From:
         """The table in which the footprint of a release stands."""
         entry = self._catalogue.entry(release, "footprint")
         if entry is None:
-            raise QueryError(f"there is no release {release[:40]} with a footprint that you may ask", *at)
+            raise QueryError(f"there is no release {release[:40]} with a footprint that you may query", *at)
         self.read.add((entry.schema, entry.name))
         return ".".join(self._quote(p) for p in entry.physical)
 

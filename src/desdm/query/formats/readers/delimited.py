@@ -45,7 +45,9 @@ def read(data: bytes, delimiter: str, limits: Limits) -> Table:
     try:
         rows = _parsed(data, delimiter)
     except pa.ArrowInvalid as err:
-        raise UsageError(f"it is no {'TSV' if delimiter == chr(9) else 'CSV'}: {_first_line(err)}") from err
+        raise UsageError(
+            f"not a {'TSV' if delimiter == chr(9) else 'CSV'} table: {_first_line(err)}"
+        ) from err
     limits.check_rows(rows.num_rows)
     _check_names(rows.column_names, "TSV" if delimiter == "\t" else "CSV")
     for name, array in zip(rows.column_names, rows.columns, strict=True):

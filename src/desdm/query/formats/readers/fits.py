@@ -41,7 +41,7 @@ def read(data: bytes, limits: Limits) -> Table:
                         _sound(hdu.header, len(data), limits)
                         return _table(hdu, data)
         except (OSError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError) as err:
-            raise UsageError("it is no FITS file that can be read; was it cut off on its way?") from err
+            raise UsageError("not a FITS file that can be read; was the upload cut off?") from err
     raise UsageError("the FITS file has no binary table")
 
 

@@ -42,7 +42,7 @@ def read(data: bytes, limits: Limits) -> Table:
                     )
             pieces.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
     except (pa.ArrowException, OSError, ValueError) as err:
-        raise UsageError("it is no Parquet file that can be read; was it cut off on its way?") from err
+        raise UsageError("not a Parquet file that can be read; was the upload cut off?") from err
     rows = pa.Table.from_batches(pieces, schema) if pieces else schema.empty_table()
     limits.check_rows(rows.num_rows)
     columns = []

@@ -78,7 +78,7 @@ class _Reader:
         except expat.ExpatError as err:
             where = f"line {err.lineno}, column {err.offset + 1}"
             raise UsageError(
-                f"it is no well-formed VOTable: {where}: {expat.errors.messages[err.code]}"
+                f"not a well-formed VOTable: {where}: {expat.errors.messages[err.code]}"
             ) from err
         if not self.in_table:
             raise UsageError("the document has no TABLE")
@@ -90,7 +90,7 @@ class _Reader:
         """Handle the start of an element."""
         name = tag.rpartition(":")[2]
         if not self.way and name != "VOTABLE":
-            raise UsageError(f"it is no VOTable: its root is {name[:40]}")
+            raise UsageError(f"not a VOTable: its root is {name[:40]}")
         self.way.append(name)
         if len(self.way) > _DEEPEST:
             raise UsageError(f"the VOTable is nested deeper than {_DEEPEST} elements")
