@@ -9,10 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from desdm.errors import FatalError
-from desdm.query.names import distinct_names
 from desdm.release.model import ReleaseColumn
 
-__all__ = ["TEXT", "Rows", "arrow_type", "is_array", "size_of"]
+__all__ = ["TEXT", "Rows", "arrow_type", "distinct_names", "is_array", "size_of"]
 
 #: Data types that are text.
 TEXT = ("char", "unicodeChar")
@@ -114,6 +113,25 @@ class Rows:
             for array, field in zip(batch.columns, self.schema, strict=True)
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+def distinct_names(names: Sequence[str]) -> list[str]:
+    """Return the names with a number behind those that repeat, whatever their case.
+
+    The first column of a name keeps it, and no number makes a name that a query gives to another column: of ``ra, ra,
+    ra_2`` the second becomes ``ra_3``.
+    """
+    written = {name.lower() for name in names}
+    used: set[str] = set()
+    distinct = []
+    for name in names:
+        unique, number = name, 1
+        while unique.lower() in used or (number > 1 and unique.lower() in written):
+            number += 1
+            unique = f"{name}_{number}"
+        used.add(unique.lower())
+        distinct.append(unique)
+    return distinct
 
 
 def _distinct(columns: Sequence[ReleaseColumn]) -> tuple[ReleaseColumn, ...]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from desdm.accounts.model import Action, Caller
+from desdm.errors import AccessDenied
 from desdm.query.adql.translate import translate
 from desdm.query.dialect import dialect_of
 from desdm.query.engines.model import Cancel, Upload
@@ -77,10 +78,11 @@ class QueryRunner:
         LimitExceeded
             It exceeds the time limit.
         """
-        # Of a job too, which has the scopes of the token that created it.
-        caller.require(Action.READ)
-        if uploads:
-            caller.require(Action.UPLOAD)
+        if uploads and not caller.may(Action.UPLOAD):
+            # Every role may upload: only the scopes of a token can forbid it.
+            raise AccessDenied(
+                "this token does not allow uploaded tables: it lacks the scope upload", known=True
+            )
         self.schema.refresh()
         catalogue = catalogue_for(self.services, caller)
         engine = self.services.engine

@@ -40,6 +40,8 @@ def check_query(services: Services, caller: Caller, parameters: Parameters) -> N
 
 def run_query(runner: QueryRunner, context: JobContext) -> None:
     """Run the query of a job and store its result as a file; an incomplete result is discarded."""
+    # A job has the scopes of the token that created it.
+    context.caller.require(Action.READ)
     limits = limits_of(context.caller.role)
     params = parse_query_params(context.parameters, limits)
     base = context.value("_BASE")

@@ -10,12 +10,12 @@ from desdm.errors import QueryError
 from desdm.query.adql.parse import nodes
 from desdm.query.adql.sql.fragments import GEOMETRIES, NUMBERS, Fragment, OutColumn, Parameters, Written
 from desdm.query.adql.sql.output import intermediate_sql, output_sql
-from desdm.query.adql.sql.scope import Scope, Source, ambiguous_item, matches
+from desdm.query.adql.sql.scope import AMBIGUOUS, Scope, Source, matches
 from desdm.query.adql.sql.tables import From
 from desdm.query.catalogue import Catalogue
 from desdm.query.engines.model import Upload
 from desdm.query.engines.writing import SQL_TYPES, Dialect, quote
-from desdm.query.names import distinct_names
+from desdm.query.formats.rows import distinct_names
 
 __all__ = ["Queries"]
 
@@ -246,7 +246,7 @@ class Queries:
                 if isinstance(item, nodes.Item) and item.alias and matches(value.parts[0], item.alias.text)
             ]
             if len(named) > 1:
-                raise ambiguous_item(value.parts[0])
+                raise QueryError(AMBIGUOUS.format(value.parts[0].text[:100]), *value.at)
             return named[0] if named else value
         return value
 

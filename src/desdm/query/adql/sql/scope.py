@@ -12,19 +12,15 @@ from desdm.query.adql.parse.otherdialects import value_advice
 from desdm.query.adql.parse.tokens import Place
 from desdm.query.adql.sql.fragments import Column, Fragment
 
-__all__ = ["Scope", "Source", "ambiguous_item", "matches"]
+__all__ = ["AMBIGUOUS", "Scope", "Source", "matches"]
+
+#: Message for a name that several items of a select list have.
+AMBIGUOUS = "{} names several items of the select list; give each an alias of its own"
 
 
 def matches(ident: Ident, name: str) -> bool:
     """Whether an identifier names it: a delimited one with its case, another whatever the case."""
     return ident.text == name if ident.quoted else ident.text.lower() == name.lower()
-
-
-def ambiguous_item(ident: Ident) -> QueryError:
-    """Return the error for a name that several items of a select list have."""
-    return QueryError(
-        f"{ident.text[:100]} names several items of the select list; give each an alias of its own", *ident.at
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +85,7 @@ class Scope:
         """
         fragment = next((f for alias, f in self.aliases if matches(ident, alias)), None)
         if fragment is not None and len({f.sql for name, f in self.items if matches(ident, name)}) > 1:
-            raise ambiguous_item(ident)
+            raise QueryError(AMBIGUOUS.format(ident.text[:100]), *ident.at)
         return fragment
 
     def is_ambiguous(self, name: str) -> bool:
@@ -107,7 +103,7 @@ class Scope:
                 )
             if candidates:
                 if candidates[0].ambiguous:
-                    raise ambiguous_item(parts[-1])
+                    raise QueryError(AMBIGUOUS.format(parts[-1].text[:100]), *parts[-1].at)
                 return candidates[0], scope
             scope = scope.parent
         raise self._unknown(parts)
