@@ -45,7 +45,7 @@ class Source:
 
 @dataclass(slots=True)
 class Scope:
-    """What one SELECT sees.
+    """Tables, columns and aliases that one SELECT can name.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Scope:
     groups
         SQL of what it groups by; None: it does not group.
     loose
-        Columns met that are neither grouped by nor within an aggregate.
+        Columns named outside an aggregate that the query does not group by.
     """
 
     parent: Scope | None
@@ -73,7 +73,7 @@ class Scope:
         """The column that a name means, here or in the queries around."""
         scope: Scope | None = self
         while scope is not None:
-            candidates = scope._here(parts)
+            candidates = scope.columns_named(parts)
             if len(candidates) > 1:
                 raise QueryError(
                     f"{dotted(parts)} could mean several columns; write table.column", *parts[0].at
@@ -83,7 +83,7 @@ class Scope:
             scope = scope.parent
         raise self._unknown(parts)
 
-    def _here(self, parts: Sequence[Ident]) -> list[Column]:
+    def columns_named(self, parts: Sequence[Ident]) -> list[Column]:
         """Return the columns of this SELECT that a name means."""
         if len(parts) == 1:
             return [c for c in self.columns if matches(parts[0], c.name)]
@@ -105,7 +105,7 @@ class Scope:
             if len(parts) > 1 and not any(s.named(parts[:-1]) for s in scope.sources):
                 scope = scope.parent
                 continue
-            names += [c.name for c in (scope._of(parts) if len(parts) > 1 else scope.columns)]
+            names += [c.name for c in (scope.columns_of(parts) if len(parts) > 1 else scope.columns)]
             scope = scope.parent
         if len(parts) > 1 and not names:
             return QueryError(f"there is no table {dotted(parts[:-1])} in this FROM", *parts[0].at)
@@ -115,7 +115,7 @@ class Scope:
         hint = f"; did you mean {next(n for n in names if n.lower() == near[0])}?" if near else ""
         return QueryError(f"there is no column {dotted(parts)}{hint}", *parts[-1].at)
 
-    def _of(self, parts: Sequence[Ident]) -> Iterable[Column]:
+    def columns_of(self, parts: Sequence[Ident]) -> Iterable[Column]:
         """Return the columns of the tables that a qualified name can mean."""
         return (c for s in self.sources if s.named(parts[:-1]) for c in s.columns)
 
