@@ -169,7 +169,7 @@ class Conditions:
         for side in (value, pattern):
             if side.kind not in ("char", "null", "region"):
                 raise QueryError("LIKE compares text", *side.at)
-        word = ("NOT " if node.negated else "") + ("ILIKE" if node.fold else "LIKE")
+        word = ("NOT " if node.negated else "") + ("ILIKE" if node.ignore_case else "LIKE")
         escape = ""
         if node.escape is not None:
             quoted = (
@@ -182,8 +182,10 @@ class Conditions:
             escape = f" ESCAPE '{quoted}'"
         elif self.dialect == "postgresql":
             escape = " ESCAPE ''"
-        folded = node.fold and self.dialect == "postgresql"
-        return f"({functions.folding(value.sql) if folded else value.sql} {word} {pattern.sql}{escape})"
+        folded = node.ignore_case and self.dialect == "postgresql"
+        return (
+            f"({functions.case_insensitive(value.sql) if folded else value.sql} {word} {pattern.sql}{escape})"
+        )
 
     def alike(self, left: Fragment, right: Fragment, at: tuple[int, int]) -> tuple[Fragment, Fragment]:
         """Return two values converted to kinds that can be compared.

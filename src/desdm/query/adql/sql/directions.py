@@ -49,6 +49,7 @@ def within(a: tuple[Fragment, Fragment], b: tuple[Fragment, Fragment], limit: fl
 
 
 def haversine(a: tuple[Fragment, Fragment], b: tuple[Fragment, Fragment]) -> str:
+    """Write the haversine of the distance of two positions: sin² of half the angle."""
     first = f"power(sin(radians({a[1].sql} - {b[1].sql}) / 2), 2)"
     fixed = b[1].number
     cosine = f"cos(radians({b[1].sql}))" if fixed is None else double(math.cos(math.radians(fixed)))
@@ -63,6 +64,7 @@ def _product(point: Fragment, normal: sphere.Vector) -> str:
 
 
 def in_piece(point: Fragment, normals: Sequence[sphere.Vector]) -> str:
+    """Write the test that a point lies in a convex piece, of which the inward normals are given."""
     return " AND ".join(f"{_product(point, n)} >= -1e-14" for n in normals)
 
 

@@ -9,7 +9,7 @@ from desdm.errors import QueryError
 from desdm.query.adql.parse import nodes
 from desdm.query.adql.parse.otherdialects import function_advice
 from desdm.query.adql.sql import functions, measures, regions, statistics, userfunctions
-from desdm.query.adql.sql.arithmetic import closed, operate
+from desdm.query.adql.sql.arithmetic import checked, operate
 from desdm.query.adql.sql.conditions import Conditions
 from desdm.query.adql.sql.fragments import (
     GEOMETRIES,
@@ -72,15 +72,15 @@ class Expressions:
 
     def value(self, node: nodes.Expression, scope: Scope) -> Fragment:
         """SQL of a value; under GROUP BY a column must be grouped by or stand in an aggregate."""
-        return closed(self._operand(node, scope))
+        return checked(self._operand(node, scope))
 
     def _operand(self, node: nodes.Expression, scope: Scope) -> Fragment:
         """SQL of a value with which arithmetic goes on, so that its check for overflow may wait."""
-        if scope.groups is None or scope.within:
+        if scope.groups is None or scope.in_aggregate:
             return self._value(node, scope)
         before = len(scope.loose)
         fragment = self._value(node, scope)
-        whole = closed(fragment)
+        whole = checked(fragment)
         if whole.sql and whole.sql in scope.groups:
             # The engines know an expression that is grouped by by its text.
             del scope.loose[before:]
@@ -138,7 +138,7 @@ class Expressions:
         column, owner = scope.find(node.parts)
         if (
             owner.groups is not None
-            and not owner.within
+            and not owner.in_aggregate
             and owner is scope
             and column.sql not in owner.groups
         ):
@@ -168,13 +168,13 @@ class Expressions:
             node.at,
             value.meta,
             known,
-            open=value.open,
+            unchecked=value.unchecked,
             operands=value.operands,
         )
 
     def _aggregate(self, node: nodes.Aggregate, scope: Scope) -> Fragment:
         """Write an aggregate function."""
-        if scope.within:
+        if scope.in_aggregate:
             raise QueryError(f"{node.name} cannot stand within another aggregate", *node.at)
         if scope.groups is None:
             raise QueryError(
@@ -184,14 +184,14 @@ class Expressions:
             return Fragment(
                 "count(*)", "long", node.at, ReleaseColumn("", "long", ucd="meta.number", text="Rows")
             )
-        scope.within = True
+        scope.in_aggregate = True
         value = self.value(node.argument, scope)
-        scope.within = False
+        scope.in_aggregate = False
         if value.kind in (*GEOMETRIES, "array") and not (
             value.kind == "region" and node.name == "COUNT" and not node.distinct
         ):
             raise QueryError(f"{node.name} takes no geometry", *node.at)
-        if node.name in statistics.FORMS:
+        if node.name in statistics.SIGNATURES:
             return statistics.aggregate(node.name, value, node.distinct, node.at, self.dialect)
         word = "DISTINCT " if node.distinct else ""
         if node.name == "COUNT":
@@ -212,7 +212,7 @@ class Expressions:
         x = functions.as_double(value).sql
         sql = f"{node.name.lower()}({word}{x})"
         if self.dialect == "duckdb":
-            sql = functions.summed(sql, x)
+            sql = functions.checked_sum_sql(sql, x)
         return Fragment(functions.without_nan(sql), "double", node.at, value.meta)
 
     def _case(self, node: nodes.Case, scope: Scope) -> Fragment:
@@ -282,9 +282,11 @@ class Expressions:
         if name == "IN_UNIT":
             return self._in_unit(node, scope)
         if name in functions.FUNCTIONS or name in ("MOD", "ROUND", "TRUNCATE"):
-            return functions.call(name, [self.value(a, scope) for a in node.arguments], at, self.dialect)
+            return functions.function_sql(
+                name, [self.value(a, scope) for a in node.arguments], at, self.dialect
+            )
         if name in userfunctions.NAMES:
-            return userfunctions.call(
+            return userfunctions.user_function_sql(
                 name,
                 [self.value(a, scope) for a in node.arguments],
                 at,
@@ -344,7 +346,7 @@ class Expressions:
         ucd, text = (source.ucd, source.text) if source else ("", "")
         meta = ReleaseColumn("", "double", unit=arguments[1].constant, ucd=ucd, text=text)
         product = operate("*", arguments[0], constant(scale, node.at), node.at, self.dialect)
-        return replace(closed(product), at=node.at, meta=meta)
+        return replace(checked(product), at=node.at, meta=meta)
 
 
 def _same(ident: nodes.Ident, name: str) -> bool:

@@ -68,7 +68,7 @@ class Queries:
         named: dict[str, tuple[str, nodes.Ident, Written]] = {}
         self._from.withs.append(named)
         try:
-            for each in node.withs:
+            for each in node.common_tables:
                 key = each.name.text if each.name.quoted else each.name.text.lower()
                 if key in named:
                     raise QueryError(f"two queries of WITH are called {each.name.text}", *each.name.at)
@@ -124,7 +124,7 @@ class Queries:
                 *node.at,
             )
         kinds = [self._together(a, b, node) for a, b in zip(left.columns, right.columns, strict=True)]
-        word = f"{node.word} ALL" if node.every else node.word
+        word = f"{node.word} ALL" if node.all else node.word
         sql = f"{self._as_kinds(left, kinds)} {word} {self._as_kinds(right, kinds)}"
         columns = tuple(replace(c, kind=k, fragment=None) for c, k in zip(left.columns, kinds, strict=True))
         return Written(sql, columns)

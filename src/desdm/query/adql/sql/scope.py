@@ -1,4 +1,4 @@
-"""Which tables and columns a query can name, and what it has named."""
+"""Name resolution: tables and columns that a query can name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Scope", "Source", "matches"]
 
 
 def matches(ident: Ident, name: str) -> bool:
-    """Whether an identifier names it: a delimited one with its case, another whatever the case."""
+    """Tell whether an identifier means a name: delimited ones are case-sensitive, others are not."""
     return ident.text == name if ident.quoted else ident.text.lower() == name.lower()
 
 
@@ -29,7 +29,7 @@ class Source:
     name
         Its alias, else its own name.
     schema
-        Its schema, if it stands there without alias.
+        Its schema, if it has no alias.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Source:
     columns: tuple[Column, ...]
 
     def named(self, qualifier: Sequence[Ident]) -> bool:
-        """Whether ``schema.table`` or ``table`` means it."""
+        """Tell whether ``schema.table`` or ``table`` means this table."""
         if not matches(qualifier[-1], self.name):
             return False
         return len(qualifier) == 1 or (self.schema is not None and matches(qualifier[-2], self.schema))
@@ -54,9 +54,11 @@ class Scope:
     columns
         Their columns without qualifier, those of USING and NATURAL once.
     aliases
-        Aliases of its select list, for GROUP BY, HAVING and ORDER BY.
+        Values of the select list by alias, for HAVING and ORDER BY.
     groups
-        SQL of what it groups by; None: it does not group.
+        SQL of the expressions of GROUP BY; None: the query has no groups.
+    in_aggregate
+        Whether the argument of an aggregate is being written.
     loose
         Columns named outside an aggregate that the query does not group by.
     """
@@ -67,10 +69,10 @@ class Scope:
     aliases: dict[str, Fragment] = field(default_factory=dict)
     groups: frozenset[str] | None = None
     loose: list[tuple[str, Place]] = field(default_factory=list)
-    within: bool = False
+    in_aggregate: bool = False
 
     def find(self, parts: Sequence[Ident]) -> tuple[Column, Scope]:
-        """The column that a name means, here or in the queries around."""
+        """Return the column that a name means, in this query or an outer one, and its scope."""
         scope: Scope | None = self
         while scope is not None:
             candidates = scope.columns_named(parts)
@@ -91,7 +93,7 @@ class Scope:
         return [c for s in sources for c in s.columns if matches(parts[-1], c.name)]
 
     def source(self, qualifier: Sequence[Ident]) -> Source:
-        """The table that a qualifier means."""
+        """Return the table that a qualifier means."""
         candidates = [s for s in self.sources if s.named(qualifier)]
         if len(candidates) != 1:
             raise QueryError(f"there is no table {dotted(qualifier)} in this FROM", *qualifier[0].at)
@@ -121,5 +123,5 @@ class Scope:
 
 
 def dotted(parts: Sequence[Ident]) -> str:
-    """A name as it was written, cut where it is long."""
+    """Return a name as in the query, truncated to 100 characters."""
     return ".".join(p.text for p in parts)[:100]

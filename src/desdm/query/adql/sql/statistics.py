@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from desdm.errors import QueryError
-from desdm.query.adql.parse.aggregates import FORMS
+from desdm.query.adql.parse.aggregates import SIGNATURES
 from desdm.query.adql.parse.tokens import Place
 from desdm.query.adql.sql.fragments import NUMBERS, Fragment
 from desdm.query.adql.sql.functions import as_double, without_nan
 from desdm.query.engines.writing import Dialect
 from desdm.release.model import ReleaseColumn
 
-__all__ = ["FORMS", "aggregate"]
+__all__ = ["SIGNATURES", "aggregate"]
 
 _SQL = {"STDDEV": "stddev_samp", "VARIANCE": "var_samp"}
 
@@ -21,7 +21,7 @@ def aggregate(name: str, value: Fragment, distinct: bool, at: Place, dialect: Di
     Parameters
     ----------
     name
-        One of `FORMS`.
+        One of `SIGNATURES`.
     value
         What it is of.
     distinct
