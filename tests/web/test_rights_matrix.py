@@ -385,4 +385,7 @@ def test_the_matrix_of_the_documents_is_what_the_server_answers(site: Site) -> N
     text = HEAD + _matrix(site) + "\n"
     if os.environ.get("DESDM_UPDATE_DOCS"):
         DOCUMENT.write_text(text, "utf-8")
-    assert DOCUMENT.read_text("utf-8") == text
+    assert DOCUMENT.read_text("utf-8") == text, (
+        "docs/services/rights.md differs from what the server answers; if the answers are right, write the document again: "
+        "DESDM_UPDATE_DOCS=1 make tests PYTEST_ARGS=tests/web/test_rights_matrix.py"
+    )
