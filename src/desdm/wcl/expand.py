@@ -35,8 +35,11 @@ class Expanded(NamedTuple):
 
 
 class _Hit(Protocol):
+    """A value that was looked up."""
+
     @property
-    def value(self) -> str | Tree: ...
+    def value(self) -> str | Tree:
+        """The value, or a section."""
 
 
 def padded(name: str, value: str, width: str, *, compat: bool = False) -> str:

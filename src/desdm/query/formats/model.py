@@ -36,6 +36,7 @@ class Format:
 
     @property
     def reports_cuts(self) -> bool:
+        """Whether the format can state that rows were cut off."""
         return self.name not in ("csv", "tsv")
 
     @property
@@ -45,6 +46,7 @@ class Format:
 
     @property
     def reports_errors(self) -> bool:
+        """Whether the format can state after the rows that an error ended them."""
         return self.extension == "vot"
 
 

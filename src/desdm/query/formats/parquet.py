@@ -26,11 +26,13 @@ class _Pipe:
         self._at = 0
 
     def write(self, data: bytes) -> int:
+        """Keep bytes."""
         self._held.append(bytes(data))
         self._at += len(data)
         return len(data)
 
     def tell(self) -> int:
+        """Return the number of bytes written."""
         return self._at
 
     def flush(self) -> None:
@@ -40,6 +42,7 @@ class _Pipe:
         """Nothing to close."""
 
     def take(self) -> bytes:
+        """Return and forget the bytes kept so far."""
         taken, self._held = b"".join(self._held), []
         return taken
 

@@ -66,6 +66,7 @@ class _Reader:
         self.in_table = self.done = False
 
     def read(self, data: bytes) -> Table:
+        """Parse a document and return its first table."""
         parser = expat.ParserCreate()
         parser.buffer_text = True
         parser.buffer_size = 1 << 16
