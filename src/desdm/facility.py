@@ -204,6 +204,7 @@ def _remove_new(directory: Path, before: set[Path]) -> None:
 
 
 def _write_settings(path: Path, database: str | None, archive: str | None) -> None:
+    """Write the settings file of a new installation."""
     lines = [
         "# Settings of this installation; the page Installations of the documentation explains each key",
         "",

@@ -25,6 +25,8 @@ __all__ = [
 
 
 class _State(StrEnum):
+    """A member of an enum with its text for users."""
+
     text: str
 
     def __new__(cls, value: str, text: str = "") -> Self:
