@@ -42,6 +42,7 @@ docs:  ## The documentation site in build/site (with plots of the tutorials afte
 
 imports:
 	.venv/bin/lint-imports
+	.venv/bin/python scripts/import_checks.py
 
 tests:
 	.venv/bin/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)

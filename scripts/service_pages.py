@@ -82,7 +82,7 @@ def row(parameter: Parameter) -> str:
     kind = ", ".join(f"`{c}`" for c in parameter.choices) if parameter.choices else str(parameter.kind)
     if parameter.kind is Kind.REAL and math.isfinite(parameter.least):
         most = f" to {parameter.most:g}" if math.isfinite(parameter.most) else " or more"
-        kind = f"{kind}, {parameter.least:g}{most}"
+        kind = f"{kind}, {'above ' if parameter.exclusive else ''}{parameter.least:g}{most}"
     marks = [m for m, holds in (("required", parameter.required), ("many", parameter.many)) if holds]
     kind = ", ".join([kind, *marks])
     text = parameter.text + (f" (default `{parameter.default}`)" if parameter.default else "")

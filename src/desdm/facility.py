@@ -211,7 +211,12 @@ def _remove_new(directory: Path, before: set[Path]) -> None:
 
 
 def _write_settings(path: Path, database: str | None, archive: str | None) -> None:
-    lines = ["# Settings of this installation; see docs/operations/installation.md", "", "[database]"]
+    """Write the settings file of a new installation."""
+    lines = [
+        "# Settings of this installation; the page Installations of the documentation explains each key",
+        "",
+        "[database]",
+    ]
     if database:
         try:
             url = make_url(database)

@@ -193,6 +193,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _pad(text: str, column: _Column) -> str:
+    """Pad a cell to the width of its column; the last column is not padded."""
     if column.last:
         return text
     blanks = " " * (column.width - cell_width(text))
@@ -209,6 +210,7 @@ def _cut(text: str, width: int) -> str:
 
 
 def _column(number: int, head: str, cells: Sequence[Any], mixed: bool) -> _Column:
+    """Format the cells of a column and classify it: numbers, times or free text."""
     real = [c for c in cells if c is not None and not (isinstance(c, str) and not c)]
     numeric = bool(real) and all(isinstance(c, int | float) and not isinstance(c, bool) for c in real)
     if numeric and any(isinstance(c, float) for c in real):
@@ -238,6 +240,7 @@ def _text(cell: Any) -> str:
 
 
 def _head(column: _Column) -> str:
+    """Return a column's heading without its unit of time."""
     return column.head.removesuffix(" (UTC)")
 
 

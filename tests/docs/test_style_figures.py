@@ -64,6 +64,7 @@ def test_each_measure_counts_what_it_names(tmp_path: Path) -> None:
         "participles-names": 10,
         "any": 30,  # the import, a return type, an argument
         "maps": 20,
+        "undocumented": 1,
         "private-docstrings": 50,
         "parameters": 50,
         "state-strings": 0,
@@ -94,6 +95,28 @@ def test_a_text_in_the_place_of_a_state_is_counted(tmp_path: Path, line: str, nu
 def test_a_text_in_a_case_of_a_state_is_counted(tmp_path: Path) -> None:
     (tmp_path / "module.py").write_text('match job.state:\n    case "done" | "failed":\n        pass\n')
     assert figures(tmp_path)["state-strings"] == 2
+
+
+def test_an_alias_of_an_untyped_map_counts_where_it_is_used(tmp_path: Path) -> None:
+    (tmp_path / "sky").mkdir()
+    (tmp_path / "sky" / "records.py").write_text(
+        "Record = dict[str, object]\n"
+        "Other: TypeAlias = Mapping[str, Any]\n\n\ndef one(a: Record, b: Other) -> Record: ...\n"
+    )
+    (tmp_path / "users.py").write_text(
+        "from desdm.sky.records import Record as Entry\nfrom desdm.other import Other\n\n"
+        "a: Entry = {}\n\n\ndef two(\n    a: Entry,\n    b: Other,\n) -> Entry: ...\n" + "\n" * 85
+    )
+    # Two definitions, the line of one(), and three lines of Entry; Other is that of another module.
+    assert figures(tmp_path)["maps"] == 60
+
+
+def test_functions_and_classes_need_a_docstring(tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text(
+        "class Shelf:\n    def __init__(self) -> None: ...\n\n    @override\n    def close(self) -> None: ...\n\n\n"
+        "def _told(found):\n    def inner(): ...\n\n\ndef told(): ...\n"
+    )
+    assert figures(tmp_path)["undocumented"] == 3
 
 
 def test_wcl_has_no_types_by_nature(tmp_path: Path) -> None:

@@ -278,3 +278,19 @@ def test_a_damaged_database_of_the_service_is_named(home: Path, damage: str) -> 
     assert "service.sqlite" in found["service database"]
     path.unlink()
     assert problems(home) == {}
+
+
+def test_the_demo_begins_only_with_its_programs_and_names_their_packages(tmp_path: Path) -> None:
+    out = tmp_path / "demo"
+    (tmp_path / "bin").mkdir()
+    scamp = tmp_path / "bin" / "scamp"
+    scamp.write_text("#!/bin/sh\n")
+    scamp.chmod(0o755)
+    command = [sys.executable, "-m", "desdm.cli.main", "demo", "--out", str(out)]
+    env = {**os.environ, "PATH": str(tmp_path / "bin")}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "not installed: SWarp, fpack, psfex, source-extractor; " in done.stderr
+    # The packages of Debian 12 and 13 in which these programs are.
+    assert "apt-get install swarp libcfitsio-bin psfex source-extractor" in done.stderr
+    assert not out.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,8 +174,17 @@ def deposit_tiles(database: Database, archive: Archive, folder: Path) -> Stars:
     return known
 
 
-def demo_release(home: Path, name: str = "D1", *, proprietary: bool = False) -> Stars:
-    """An installation at ``home`` with a published release of the two tiles: table ``objects``, images, pictures."""
+def demo_release(
+    home: Path,
+    name: str = "D1",
+    *,
+    proprietary: bool = False,
+    before_publication: Callable[[Facility, Path], None] = lambda facility, root: None,
+) -> Stars:
+    """An installation at ``home`` with a published release of the two tiles: table ``objects``, images, pictures.
+
+    ``before_publication`` may add to the release, of which it gets the folder.
+    """
     if not (home / "desdm.toml").exists():
         initialise(home)
     facility = Facility.open(home)
@@ -185,6 +195,7 @@ def demo_release(home: Path, name: str = "D1", *, proprietary: bool = False) -> 
             database, facility.archive, root, name, {"tag": TAG}, title="Two tiles", proprietary=proprietary,
             who="tester",
         )  # fmt: skip
+        before_publication(facility, root)
         publish(database, root, name, who="tester")
     finally:
         facility.close()

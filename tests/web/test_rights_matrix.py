@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import requests
 from starlette.routing import BaseRoute, Mount, Route
@@ -20,7 +21,9 @@ from starlette.routing import BaseRoute, Mount, Route
 from desdm.accounts import people, rights, tokens
 from desdm.facility import Facility
 from desdm.query.engines.open import open_engine
+from desdm.release.addtable import add_table
 from desdm.release.create import create_empty
+from desdm.release.source import TableSource
 from desdm.schema.states import Role
 from desdm.web.app import create_app, open_services
 from tests.support.release import demo_release, small_release
@@ -33,14 +36,16 @@ SEES_TABLE = ("right on a table", "right on the release", "operator", "admin")
 SEES_ALL = ("right on the release", "operator", "admin")
 #: Names of the same length, so that an answer to one is that to another but for the name.
 SECRET, DRAFT, NOWHERE = "SECRET", "DRAFTS", "NOWHER"
+#: The table of SECRET to which "right on a table" is a right, and another one, hidden from that caller.
+VISIBLE, HIDDEN = "objects", "sealed"
 
 
 @dataclass(frozen=True)
 class Probe:
     """A request about a release ``{R}``; ``who`` gets an answer about it that the others do not get.
 
-    ``file``: the part of the path that names a file or folder; who may see a part of the release gets the answer to
-    one that it does not have.
+    ``file``: the part of the request that names a file, folder or table; who may see a part of the release gets the
+    answer to one that it does not have.
     """
 
     path: str
@@ -148,7 +153,7 @@ PROBES: dict[str, tuple[Probe, ...]] = {
         Probe("/map/hips/{R}/color/properties", SEES_ALL),
         Probe("/map/hips/{R}/color/Norder1/Dir0/Npix17.png", SEES_ALL),
     ),
-    "/pick": (_list("/pick"),),
+    "/pick": (_list("/pick"), Probe("/pick?release={R}", SEES_TABLE)),
     "/login": (),
     "/logout": (),
     "/account": (),
@@ -162,7 +167,19 @@ PROBES: dict[str, tuple[Probe, ...]] = {
 }
 #: Jobs belong to their owner: others are refused, whatever release the job is about.
 JOB = re.compile(r"/(tap|soda|api/cutouts)/async/\{job\}(/.*)?")
-CASES = [(route, probe) for route, probes in PROBES.items() for probe in probes]
+
+
+def with_hidden_table(probe: Probe) -> Iterator[Probe]:
+    """Yield a probe, and where it names the visible table the same probe of the hidden one."""
+    yield probe
+    if VISIBLE in probe.path + probe.data and probe.who == SEES_TABLE:
+        path, data = (text.replace(VISIBLE, HIDDEN) for text in (probe.path, probe.data))
+        yield replace(probe, path=path, data=data, who=SEES_ALL, file=HIDDEN)
+
+
+CASES = [
+    (route, one) for route, probes in PROBES.items() for probe in probes for one in with_hidden_table(probe)
+]
 
 
 @dataclass(frozen=True)
@@ -192,8 +209,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @contextmanager
 def rights_site(home: Path) -> Iterator[Site]:
-    """Serve OPENED, public, SECRET, proprietary with images, pictures and objects, and DRAFTS, not published."""
-    demo_release(home, SECRET, proprietary=True)
+    """Serve OPENED, public, SECRET, proprietary with images, pictures and two tables, and DRAFTS, not published."""
+    demo_release(home, SECRET, proprietary=True, before_publication=_add_hidden_table)
     small_release(home, "OPENED", 50)
     facility = Facility.open(home)
     create_empty(facility.database, facility.config.releases / DRAFT, DRAFT, title="A draft", who="tester")
@@ -204,11 +221,28 @@ def rights_site(home: Path) -> Iterator[Site]:
         ):  # fmt: skip
             person = people.add(conn, f"user{len(given)}", role, who="tester")
             given[who] = tokens.make(conn, person)
-        rights.grant(conn, "user2", SECRET, "objects", who="tester")
+        rights.grant(conn, "user2", SECRET, VISIBLE, who="tester")
         rights.grant(conn, "user3", SECRET, "*", who="tester")
     facility.close()
     with served(home) as url:
         yield Site(str(url), home, given)
+
+
+def _add_hidden_table(facility: Facility, root: Path) -> None:
+    """Add the hidden table to a release; its name is in its title, its columns and their texts."""
+    names = (f"{HIDDEN}_id", f"{HIDDEN}_ra", f"{HIDDEN}_dec")
+    units, ucds = ("", "deg", "deg"), ("meta.id;meta.main", "pos.eq.ra;meta.main", "pos.eq.dec;meta.main")
+    fields = [
+        pa.field(
+            name, pa.float64(), metadata={"description": f"{name} of the table", "unit": unit, "ucd": ucd}
+        )
+        for name, unit, ucd in zip(names, units, ucds, strict=True)
+    ]
+    table = pa.table([[1.0], [30.0], [-5.0]], schema=pa.schema(fields))
+    add_table(
+        facility.database, root, root.name, HIDDEN, iter(table.to_batches()), ra=names[1], dec=names[2],
+        text=f"A {HIDDEN} table", who="tester", provenance=TableSource({"made by": "tests"}),
+    )  # fmt: skip
 
 
 def _paths(routes: list[BaseRoute]) -> Iterator[str]:
@@ -240,6 +274,18 @@ def _signature(answer: requests.Response, name: str) -> tuple[int, str, dict[str
     return answer.status_code, text, headers
 
 
+def _signature_of_missing(site: Site, who: str, probe: Probe) -> tuple[int, str, dict[str, str]]:
+    """What a caller gets for a file or table that SECRET does not have, under the name of the probe's."""
+    other = "x" * len(probe.file)
+    path, data = (text.replace(probe.file, other) for text in (probe.path, probe.data))
+    status, text, headers = _signature(site.ask(who, replace(probe, path=path, data=data), SECRET), SECRET)
+    return (
+        status,
+        text.replace(other, probe.file),
+        {k: v.replace(other, probe.file) for k, v in headers.items()},
+    )
+
+
 @pytest.mark.parametrize(("route", "probe"), CASES, ids=[f"{p.method} {p.path}"[:70] for _, p in CASES])
 def test_what_may_not_be_seen_is_answered_as_what_does_not_exist(
     site: Site, route: str, probe: Probe
@@ -254,10 +300,7 @@ def test_what_may_not_be_seen_is_answered_as_what_does_not_exist(
             assert answer.status_code in (200, 404) or answer.status_code == 400, (who, answer.text)
             assert _signature(answer, SECRET) != nothing or "{R}" not in probe.path + probe.data, who
         elif who == "right on a table" and probe.file:
-            missing = replace(probe, path=probe.path.replace(probe.file, "x" * len(probe.file)))
-            status, text, headers = _signature(site.ask(who, missing, SECRET), SECRET)
-            text = text.replace("x" * len(probe.file), probe.file)
-            assert _signature(answer, SECRET) == (status, text, headers), who
+            assert _signature(answer, SECRET) == _signature_of_missing(site, who, probe), who
         else:
             assert _signature(answer, SECRET) == nothing, who
             lower = site.ask(who, probe, SECRET.lower())
@@ -266,6 +309,8 @@ def test_what_may_not_be_seen_is_answered_as_what_does_not_exist(
             ), who
         if who not in probe.who and "{R}" not in probe.path + probe.data:
             assert SECRET not in answer.text, who
+        if who not in SEES_ALL and HIDDEN not in probe.path + probe.data:
+            assert HIDDEN not in answer.text, f"{who}: the answer names the hidden table"
 
 
 def test_a_job_is_its_owner_s(site: Site) -> None:
@@ -306,7 +351,8 @@ def _matrix(site: Site) -> str:
             answer = site.ask(who, probe, SECRET)
             same = _signature(answer, SECRET) == nothing[who]
             if "{R}" in probe.path + probe.data:
-                shown = not same and not (probe.file and answer.status_code == 404)
+                missing = probe.file and _signature(answer, SECRET) == _signature_of_missing(site, who, probe)
+                shown = not same and not missing
             else:
                 shown = SECRET in answer.text
             cells.append(f"yes ({answer.status_code})" if shown else f"no ({answer.status_code})")
@@ -339,4 +385,7 @@ def test_the_matrix_of_the_documents_is_what_the_server_answers(site: Site) -> N
     text = HEAD + _matrix(site) + "\n"
     if os.environ.get("DESDM_UPDATE_DOCS"):
         DOCUMENT.write_text(text, "utf-8")
-    assert DOCUMENT.read_text("utf-8") == text
+    assert DOCUMENT.read_text("utf-8") == text, (
+        "docs/services/rights.md differs from what the server answers; if the answers are right, write the document again: "
+        "DESDM_UPDATE_DOCS=1 make tests PYTEST_ARGS=tests/web/test_rights_matrix.py"
+    )

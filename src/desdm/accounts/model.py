@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from desdm.errors import AccessDenied
 from desdm.schema.states import Role
 
 __all__ = ["MATRIX", "Action", "Caller", "Denial", "NewToken", "Person", "Right", "Session", "Token"]
@@ -44,6 +45,15 @@ MATRIX: dict[Action, frozenset[Role]] = {
     Action.PEOPLE: frozenset((Role.ADMIN,)),
 }
 
+#: Actions of a token → what it allows, for the message of a denial.
+_ALLOWS: dict[Action, str] = {
+    Action.READ: "reading",
+    Action.ASYNC: "asynchronous jobs",
+    Action.UPLOAD: "uploaded tables",
+    Action.MYDB: "tables of your own",
+    Action.BATCH: "batches of cutouts",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -77,6 +87,12 @@ class Caller:
     def may(self, action: Action) -> bool:
         """Whether role and scopes allow an action."""
         return action in self.actions
+
+    def require(self, action: Action) -> None:
+        """Raise `AccessDenied` unless role and scopes allow an action."""
+        if not self.may(action):
+            what = _ALLOWS.get(action, action.value)
+            raise AccessDenied(f"this token does not allow {what}: it lacks the scope {action}", self.known)
 
 
 @dataclass(frozen=True, slots=True)

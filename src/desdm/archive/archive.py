@@ -10,8 +10,11 @@ __all__ = ["Archive"]
 
 
 class _Placed(Protocol):
+    """A file with a path below the root of an archive."""
+
     @property
-    def relpath(self) -> str: ...
+    def relpath(self) -> str:
+        """Path below the root, with the file's name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,14 +93,14 @@ def metadata_of(kind: FileType, content: Content, overrides: Mapping[str, object
             row[key] = _fitted(value, column)
             if content.delivered and isinstance(value, str):
                 _note_cut(content, key, value, column)
-    for key, value in overrides.items():
+    for key, wanted in overrides.items():
         column = types.get(key)
         if column is None or key == "desfile_id":
             known = ", ".join(name for name in types if name != "desfile_id")
             raise FileTypeError(f"{content.name}: no metadata column {key!r} for {kind.name}; known: {known}")
-        fitted = _fitted(value, column)
-        if fitted is None and value not in (None, ""):
-            raise FileTypeError(f"{content.name}: {key} = {value!r} does not fit its column ({column})")
+        fitted = _fitted(wanted, column)
+        if fitted is None and wanted not in (None, ""):
+            raise FileTypeError(f"{content.name}: {key} = {wanted!r} does not fit its column ({column})")
         row[key] = fitted
     return {k: v for k, v in row.items() if v is not None}
 

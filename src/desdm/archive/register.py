@@ -88,6 +88,8 @@ def _keys(frame: RawFrame) -> set[object]:
 
 
 class _Registration:
+    """The registration of staged files in one transaction."""
+
     def __init__(self, conn: Connection, archive: Archive, who: str, on_conflict: OnConflict) -> None:
         self.conn, self.archive, self.who, self.on_conflict = conn, archive, who, on_conflict
         self.records: list[FileRecord] = []
@@ -100,6 +102,7 @@ class _Registration:
         self.refused_names: set[str] = set()
 
     def run(self, staged: Sequence[Staged]) -> Registered:
+        """Register the files and their parents; return what was stored, present before or refused."""
         store.lock_names(self.conn, alone=any(s.place is Place.CLASH for s in staged))
         to_rename = self._settle(staged, self.on_conflict == "rename")
         if to_rename:

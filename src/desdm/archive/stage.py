@@ -37,6 +37,8 @@ _TOGETHER = 256
 
 @dataclass(slots=True)
 class _Landed:
+    """A staged file whose copy may not be on disk yet."""
+
     staged: Staged
     #: descriptor of the copy that is still to be forced to disk; -1 if none
     fd: int

@@ -80,6 +80,20 @@ class CommandContext:
             self._facility = Facility.open(self.home)
         return self._facility
 
+    def require_installation(self) -> Facility:
+        """Return the installation, for a command that may ask a server instead; `UsageError` in the client alone."""
+        from desdm.errors import UsageError
+
+        try:
+            return self.facility
+        except ModuleNotFoundError as err:
+            if (err.name or "").partition(".")[0] == "desdm":
+                raise
+            raise UsageError(
+                "which server? give --url or set DESDM_URL (the client alone is installed here; an installation of "
+                "your own needs: pip install 'desdm[facility]')"
+            ) from err
+
     def print_tree(self, tree: Tree) -> None:
         """Write a tree: colours only on a terminal, whole lines in a file or pipe."""
         from rich.console import Console

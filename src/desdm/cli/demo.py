@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,11 +41,13 @@ def command(ctx: click.Context, out: Path, data: Path | None, seed: int, again: 
     from desdm.facility import initialise
     from desdm.framework.submit import submit
     from desdm.operations import mainjob
+    from desdm.operations.doctor.software import require_programs
     from desdm.operations.nightly import accepted_tag
     from desdm.operations.report.page import write_report
     from desdm.pipelines import get
     from desdm.schema.states import AttemptState
 
+    require_programs()
     # A demo of an earlier version is brought up to date.
     initialise(out, upgrade=(out / "desdm.toml").exists())
     context = ctx.with_resource(CommandContext(str(out)))
@@ -99,6 +103,15 @@ def command(ctx: click.Context, out: Path, data: Path | None, seed: int, again: 
     ctx.exit(exit_status(state))
 
 
+def program_name() -> str:
+    """Return how the user calls this program: as it was called now, or by its name if the shell finds that."""
+    called = Path(sys.argv[0])
+    if called.name != "desdm" or not called.exists():
+        return "desdm"
+    found = shutil.which("desdm")
+    return "desdm" if found is not None and Path(found).samefile(called) else os.path.relpath(called)
+
+
 def _simulate_night(context: CommandContext, incoming: Path, seed: int, say: Callable[[str], object]) -> Path:
     """Simulate a small night and return its folder."""
     from desdm.operations import mainjob
@@ -127,7 +140,7 @@ def _serve_example(
             example.header, example.rows, f"release {name} is published; its server answers\n{example.query}"
         )
     address = f"http://127.0.0.1:{PORT}/"
-    say(f"\nserve it:  .venv/bin/desdm --home {home} serve --port {PORT}\nthen:      {address}")
+    say(f"\nserve it:  {program_name()} --home {home} serve --port {PORT}\nthen:      {address}")
     say(f"           curl '{address}{example.path()}'")
 
 
@@ -207,6 +220,6 @@ def _print_summary(context: CommandContext, summary: Summary) -> None:
         )
     home = os.path.relpath(summary.installation)
     click.echo(f"\nreport: {os.path.relpath(summary.report)}\n\nnext:")
-    click.echo(f"  .venv/bin/desdm --home {home} show {summary.run}")
-    click.echo(f"  .venv/bin/desdm --home {home} files --attempt {summary.run}")
-    click.echo(f"  .venv/bin/desdm --home {home} lineage {summary.run}_objects.parquet --up")
+    click.echo(f"  {program_name()} --home {home} show {summary.run}")
+    click.echo(f"  {program_name()} --home {home} files --attempt {summary.run}")
+    click.echo(f"  {program_name()} --home {home} lineage {summary.run}_objects.parquet --up")

@@ -46,7 +46,13 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="With --table: file; its ending says the format.",
 )
-@click.option("--url", metavar="URL", help="Ask the server there, not this installation.")
+@click.option(
+    "--url",
+    metavar="URL",
+    envvar="DESDM_URL",
+    show_envvar=True,
+    help="Ask the server there, not this installation.",
+)
 @click.option("--token", envvar="DESDM_TOKEN", show_envvar=True, help="Token of an account, for --url.")
 @json_option
 @pass_command_context
@@ -75,10 +81,10 @@ def command(
     desdm footprint 02:00:00 -05:00:00
     desdm footprint --region "CIRCLE 30 -5 0.1" --band r
     desdm footprint --table places.csv --out answers.parquet
+    desdm footprint --url http://127.0.0.1:8080 --table places.csv
     """
     from desdm.cli.cutout import position_of
     from desdm.errors import UsageError
-    from desdm.services.footprint.lookup import Footprint
 
     position_deg = position_of(position)
     subjects = [position_deg is not None, region is not None, table is not None]
@@ -86,13 +92,18 @@ def command(
         raise UsageError("name one of RA DEC, --region or --table")
     if url:
         if table is not None:
-            raise UsageError("a table is read by this installation only; at a server, POST it to /footprint")
+            columns = {"ra_column": ra_column, "dec_column": dec_column, "tiles": "1" if tiles else ""}
+            _send_table(url, token, table, {"release": name or "", **columns}, bands, out)
+            return
         document = _query_server(url, token, position_deg, region, name, bands)
         show = _show_region if region is not None else _show
         context.show(document, lambda: show(context, document), as_json)
         return
+    facility = context.require_installation()
+    from desdm.services.footprint.lookup import Footprint
+
     release = _release(context, name)
-    footprint = Footprint(context.facility.config.releases / release.name)
+    footprint = Footprint(facility.config.releases / release.name)
     if table is not None:
         _table(footprint, table, (ra_column, dec_column), bands, tiles, out)
         return
@@ -133,6 +144,55 @@ def _query_server(
         path = "/footprint" if position is not None else "/footprint/region"
         answer: dict[str, Any] = client.connection.document("GET", path, params=parameters)
     return answer
+
+
+def _send_table(
+    url: str,
+    token: str | None,
+    table: Path,
+    parameters: Mapping[str, str],
+    bands: tuple[str, ...],
+    out: Path | None,
+) -> None:
+    """Send a table of positions to a server, and write its answer to a file or to standard output."""
+    import tempfile
+
+    from desdm.client import Client
+    from desdm.texttable import size_text
+
+    data = _read(table)
+    form = "csv" if out is None else _format_of(out)
+    sent = [("RESPONSEFORMAT", form), *(("band", band) for band in bands)]
+    sent += [(key, value) for key, value in parameters.items() if value]
+    with Client(url, token) as client, tempfile.TemporaryDirectory(prefix="desdm-") as folder:
+        target = out or Path(folder) / "answer"
+        replaces = target.exists()
+        client.connection.into(target, "POST", "/footprint", params=sent, data=data)
+        if out is None:
+            sys.stdout.buffer.write(target.read_bytes())
+            return
+    click.echo(_written(out, size_text(out.stat().st_size), replaces))
+
+
+def _read(table: Path) -> bytes:
+    """Return the bytes of a table; `NotFoundError` if there is no such file."""
+    from desdm.errors import NotFoundError
+
+    try:
+        return table.read_bytes()
+    except FileNotFoundError:
+        raise NotFoundError(f"no file {table}") from None
+
+
+def _format_of(out: Path) -> str:
+    """Return the format that the ending of a file name means."""
+    ending = out.suffix.lstrip(".").lower()
+    return {"vot": "votable", "xml": "votable", "tab": "tsv", "fit": "fits"}.get(ending, ending)
+
+
+def _written(out: Path, size: str, replaces: bool) -> str:
+    """Return the message about a file that was written."""
+    return f"wrote {out} ({size}){', in place of an earlier file' if replaces else ''}"
 
 
 def _release(context: CommandContext, name: str | None) -> Release:
@@ -207,16 +267,12 @@ def _table(
     out: Path | None,
 ) -> None:
     """Write the answers on a table of positions."""
-    from desdm.errors import NotFoundError
     from desdm.query.formats import choose, stream
     from desdm.query.formats.upload import read_upload
     from desdm.services.footprint.tables import add_footprint, position_columns
     from desdm.texttable import size_text
 
-    try:
-        data = table.read_bytes()
-    except FileNotFoundError:
-        raise NotFoundError(f"no file {table}") from None
+    data = _read(table)
     # On the user's own machine the size of the file is the only limit.
     upload = read_upload("positions", data, None, max_bytes=len(data) + 1, max_rows=1 << 40)
     columns_of_position = position_columns(upload, *columns)
@@ -226,16 +282,13 @@ def _table(
     if out is None:
         sys.stdout.buffer.writelines(stream(choose("csv"), described, rows))
         return
-    ending = out.suffix.lstrip(".").lower()
-    form = choose({"vot": "votable", "xml": "votable", "tab": "tsv", "fit": "fits"}.get(ending, ending))
+    form = choose(_format_of(out))
     replaces = out.exists()
     part = out.with_name(f".{out.name}.part")
     try:
         with part.open("wb") as file:
             file.writelines(stream(form, described, rows))
         part.replace(out)
-        click.echo(
-            f"wrote {out} ({size_text(out.stat().st_size)}){', in place of an earlier file' if replaces else ''}"
-        )
+        click.echo(_written(out, size_text(out.stat().st_size), replaces))
     finally:
         part.unlink(missing_ok=True)

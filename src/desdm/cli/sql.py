@@ -86,7 +86,7 @@ def _own(context: CommandContext) -> Iterator[str]:
 
     from desdm.cli.child import ends_with_parent
 
-    home = str(context.facility.config.home)
+    home = str(context.require_installation().config.home)
     program = [sys.executable, "-c", "from desdm.cli.main import main; main()"]
     with tempfile.TemporaryFile("w+") as log:
         # A session of its own: Ctrl-C in the shell ends a query, not the server.

@@ -22,6 +22,7 @@ from typing import Protocol, TypeAlias, TypeVar, cast
 from desdm.errors import ProgramFailed, StorageFull, UsageError
 from desdm.framework.memory import PeakMemory
 from desdm.framework.objectstore import ObjectStore
+from desdm.framework.programs import package_of
 from desdm.framework.sections import Settings, Tree, section, texts_of
 from desdm.framework.shortpaths import ShortPaths, is_portable
 from desdm.framework.software import cached_file_digest
@@ -393,7 +394,7 @@ class Task:
         path = shutil.which(program)
         if path is None:
             raise ProgramFailed(
-                f"{self.name}: program {program} is not installed (Debian package of that name)"
+                f"{self.name}: program {program} is not installed (Debian package {package_of(program)})"
             )
         version = self._version(path, spec)
         argv = [path, *(self._argument(str(argument)) for argument in args)]

@@ -60,6 +60,8 @@ class Box(NamedTuple):
 
 
 class _Part(NamedTuple):
+    """The part of a box that one tile covers."""
+
     # One tile's share of a box: the tile's number and shape, the part within the tile, where it goes in the box.
     number: int
     shape: tuple[int, int]
@@ -123,6 +125,8 @@ class Plane(Protocol):
 
 
 class _Image:
+    """An image HDU of an open file, whose pixels are read by boxes."""
+
     def __init__(self, path: Path, fd: int, number: int, hdu: HDU) -> None:
         self.name, self.hdu, self.number = hdu.name, hdu, number
         self.shape = (int(hdu.shape[0]), int(hdu.shape[1]))

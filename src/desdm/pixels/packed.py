@@ -35,6 +35,8 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
+    """Compressed rows of a band: their bytes, and length, scale and zero of each row."""
+
     heap: npt.NDArray[np.uint8]
     lengths: npt.NDArray[np.int64]
     scales: npt.NDArray[np.float64]

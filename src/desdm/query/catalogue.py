@@ -1,4 +1,4 @@
-"""Tables as queries name them: of releases, of users, and the service's own."""
+"""Catalogue of the tables that a query can name: of releases, of users, and the service's own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FILTERED = {
 }
 
 
-#: Columns that number the rows of such tables: among all rows they would tell how many are hidden.
+#: Columns that number the rows of such tables: with gaps they would reveal how many rows are hidden.
 _NUMBERING = {("tap_schema", "schemas"): "schema_index", ("tap_schema", "tables"): "table_index"}
 
 
@@ -31,9 +31,9 @@ class Entry:
     Attributes
     ----------
     schema, name
-        As queries name it.
+        Name of the table in queries.
     physical
-        Its name in the engine, one identifier a part.
+        Its qualified name in the engine, in parts.
     ra, dec, hpix
         Columns of its position (ICRS, degrees) and of its HEALPix number of order 29; None: it has none.
     row_filter
@@ -62,7 +62,7 @@ class Catalogue:
     entries
         The tables.
     refuse
-        Called with schema and table of what is not among them: the caller may have named something hidden.
+        Called with schema and table of a name that is not in the catalogue; the table may be hidden from the caller.
     """
 
     def __init__(self, entries: Iterable[Entry], refuse: Callable[[str, str], None] | None = None) -> None:
@@ -70,7 +70,7 @@ class Catalogue:
         self._entries = {(e.schema.lower(), e.name.lower()): e for e in entries}
 
     def entry(self, schema: str | None, table: str) -> Entry | None:
-        """A table; without schema the only one of that name."""
+        """Return a table, or None; without schema the only table of that name."""
         if schema is not None:
             entry = self._entries.get((schema.lower(), table.lower()))
             if entry is None and self._refuse is not None:
@@ -80,20 +80,20 @@ class Catalogue:
         return candidates[0] if len(candidates) == 1 else None
 
     def named(self, table: str) -> list[Entry]:
-        """All tables of a name, in every schema."""
+        """Return the tables of a name in all schemas."""
         return [e for (_, name), e in self._entries.items() if name == table.lower()]
 
     def schemas(self) -> list[str]:
-        """Names of the schemas."""
+        """Return the names of the schemas."""
         return sorted({e.schema for e in self._entries.values()})
 
     def entries(self) -> list[Entry]:
-        """All tables, by schema and name."""
+        """Return all tables, ordered by schema and name."""
         return [self._entries[key] for key in sorted(self._entries)]
 
 
 def release_entry(table: ReleaseTable) -> Entry:
-    """A table of a release as queries see it."""
+    """Return the entry of a table of a release."""
     hpix = next((c.name for c in table.columns if c.name.lower() == "hpix29"), None)
     return Entry(
         table.release,
@@ -109,7 +109,7 @@ def release_entry(table: ReleaseTable) -> Entry:
 
 @dataclass(frozen=True, slots=True)
 class Visible:
-    """Which rows of the service's own tables a caller may see.
+    """Names that decide which rows of the service's own tables a caller may see.
 
     Attributes
     ----------

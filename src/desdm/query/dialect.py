@@ -1,4 +1,4 @@
-"""Which SQL an engine speaks, as the translator of ADQL names it."""
+"""Dialect of an engine's SQL, for the translator of ADQL."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ __all__ = ["dialect_of"]
 
 
 def dialect_of(engine: Engine) -> Literal["duckdb", "postgresql"]:
-    """The dialect of an engine."""
+    """Return the dialect of an engine."""
     return "postgresql" if engine.dialect == "postgresql" else "duckdb"

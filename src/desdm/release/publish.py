@@ -96,7 +96,9 @@ def _publish(
     failed = errors(checks)
     if failed:
         failures = "\n  ".join(f"{c.check}: {c.subject}: {c.text}" for c in failed[:20])
-        raise ChecksFailed(f"{release.name} cannot be published, {len(failed)} checks fail:\n  {failures}")
+        raise ChecksFailed(
+            f"{release.name} cannot be published; checks that fail ({len(failed)}):\n  {failures}"
+        )
     if release.state is ReleaseState.DRAFT:
         write_documents(database, root, release, checks, ask, production)
         freeze(database, root, release.name, who=who, reason=reason)

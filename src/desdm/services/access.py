@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from desdm.accounts.model import Action, Caller
-from desdm.errors import AccessDenied, NotFoundError
+from desdm.errors import NotFoundError
 from desdm.query.catalogue import Catalogue, Entry, Visible, own_entry, release_entry, user_entry
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
 from desdm.schema.states import Role
@@ -44,8 +44,7 @@ class Access:
 
     def require_read(self) -> None:
         """Raise `AccessDenied` if the caller's token has no scope to read."""
-        if not self.caller.may(Action.READ):
-            raise AccessDenied("your token has no scope to read", self.caller.known)
+        self.caller.require(Action.READ)
 
     def _may(self, release: Release, subject: str) -> bool:
         """Whether the caller may read a subject (table name or `WHOLE`) of a release."""

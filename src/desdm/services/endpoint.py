@@ -11,11 +11,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from desdm.accounts.model import Action
-from desdm.errors import AccessDenied
 from desdm.services.context import caller_of
 from desdm.services.parameters import NO_PARAMETERS, ParameterSet
 
-__all__ = ["PATH_TEXTS", "TABLES", "VOTABLE", "Endpoint", "Handler", "routes_of"]
+__all__ = ["PATH_TEXTS", "TABLES", "VOTABLE", "Alternative", "Endpoint", "Handler", "routes_of"]
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -39,12 +38,16 @@ PATH_TEXTS: Mapping[str, str] = {
     "folder": "Path of a folder in the release",
     "name": "Name of a file or of a picture survey (HiPS)",
 }
-#: Action that an endpoint needs → what a token without it does not allow.
-_ACTION_TEXTS: Mapping[Action, str] = {
-    Action.READ: "queries",
-    Action.BATCH: "batches of cutouts",
-}
 _VARIABLE = re.compile(r"\{(\w+)(?::\w+)?\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A status beside that of success, with what it means and the media types of its body (empty: no body)."""
+
+    status: int
+    text: str
+    media_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class Endpoint:
         Media types of the response; empty: no body.
     status
         Status of the response to a request that succeeds.
+    alternatives
+        Other statuses with a meaning of their own.
     body
         Media types of a body that is not a form of the parameters.
     needs_account
@@ -81,6 +86,7 @@ class Endpoint:
     parameters: ParameterSet = NO_PARAMETERS
     media_types: tuple[str, ...] = ("application/json",)
     status: int = 200
+    alternatives: tuple[Alternative, ...] = ()
     body: tuple[str, ...] = ()
     needs_account: bool = False
     principal: bool = True
@@ -116,9 +122,7 @@ def _with_check(handler: Handler, action: Action) -> Handler:
     """Return a handler that raises `AccessDenied` if the caller may not do an action."""
 
     async def check(request: Request) -> Response:
-        caller = caller_of(request)
-        if not caller.may(action):
-            raise AccessDenied(f"{_ACTION_TEXTS[action]} are not among what this token allows", caller.known)
+        caller_of(request).require(action)
         return await handler(request)
 
     return check

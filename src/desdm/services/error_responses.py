@@ -37,6 +37,7 @@ __all__ = [
     "media_type",
     "public_message",
     "status_of",
+    "status_response",
 ]
 
 _LOG = logging.getLogger(__name__)
@@ -167,9 +168,29 @@ def error_response(err: DesdmError, form: ErrorForm, *, basic: bool = False) -> 
         The response.
     """
     status, message = status_of(err), public_message(err)
-    return Response(
-        _body(err, form, status, message), status, error_headers(err, basic=basic), media_type(form)
-    )
+    return status_response(status, message, form, error_headers(err, basic=basic))
+
+
+def status_response(status: int, message: str, form: ErrorForm, headers: Mapping[str, str]) -> Response:
+    """Return a response with an HTTP status of 400 or more.
+
+    Parameters
+    ----------
+    status
+        HTTP status.
+    message
+        Public message.
+    form
+        Form of the body.
+    headers
+        Headers of the response.
+
+    Returns
+    -------
+    Response
+        The response.
+    """
+    return Response(_body(form, status, message), status, headers, media_type(form))
 
 
 async def handle_error(request: Request, err: Exception) -> Response:
@@ -178,7 +199,7 @@ async def handle_error(request: Request, err: Exception) -> Response:
     return error_response(err, error_form(request.url.path) or ErrorForm.JSON)
 
 
-def _body(err: DesdmError, form: ErrorForm, status: int, message: str) -> bytes | str:
+def _body(form: ErrorForm, status: int, message: str) -> bytes | str:
     """Return the body of an error."""
     match form:
         case ErrorForm.VOTABLE:
@@ -186,7 +207,7 @@ def _body(err: DesdmError, form: ErrorForm, status: int, message: str) -> bytes 
 
             return error_document(message)
         case ErrorForm.SODA:
-            return f"{_soda_label(err)}: {message}"
+            return f"{_soda_label(status)}: {message}"
         case ErrorForm.TEXT:
             return f"error: {message}\n"
         case ErrorForm.JSON | ErrorForm.JSON_TEXT:
@@ -220,10 +241,7 @@ def json_error(status: int, message: str, *, short: bool = False) -> bytes:
     return json.dumps(document, ensure_ascii=False).encode()
 
 
-def _soda_label(err: DesdmError) -> str:
+def _soda_label(status: int) -> str:
     """Return the label of an error in SODA 1.0, section 5.2."""
-    if isinstance(err, AccessDenied):
-        return "AuthorizationError" if err.known else "AuthenticationError"
-    if isinstance(err, UsageError):
-        return "UsageError"
-    return "ServiceUnavailable" if isinstance(err, TransientError) else "Error"
+    labels = {401: "AuthenticationError", 403: "AuthorizationError", 503: "ServiceUnavailable"}
+    return labels.get(status) or ("UsageError" if status < 500 else "Error")

@@ -53,6 +53,8 @@ class Parameter:
         Accepted texts in any case; empty: any text.
     least, most
         Smallest and largest number.
+    exclusive
+        Whether ``least`` itself is refused.
     example
         A value that works, for documents and tests.
     """
@@ -67,6 +69,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     least: float = -math.inf
     most: float = math.inf
+    exclusive: bool = False
     example: str = ""
 
     def parse(self, text: str) -> Value:
@@ -81,7 +84,13 @@ class Parameter:
             case Kind.WHOLE:
                 return _parse_whole(self.name, text)
             case Kind.REAL:
-                return parse_real(self.name, text, self.least, self.most, self.unit)
+                value = parse_real(self.name, text, self.least, self.most, self.unit)
+                if self.exclusive and value == self.least:
+                    unit = f" ({self.unit})" if self.unit else ""
+                    raise UsageError(
+                        f"{self.name}={text[:40]}: a number above {self.least:g} is wanted{unit}"
+                    )
+                return value
             case Kind.TIME:
                 return parse_time(self.name, text)
             case Kind.FLAG:
@@ -303,6 +312,8 @@ def parse_time(name: str, text: str) -> datetime:
 def _parse_whole(name: str, text: str) -> int:
     """Parse a whole number that is not negative."""
     digits = text.strip()
-    if not digits.isascii() or not digits.isdigit() or len(digits) > 18:
+    if not digits.isascii() or not digits.isdigit():
         raise UsageError(f"{name}={text[:40]}: a whole number that is not negative is wanted")
+    if len(digits) > 18:
+        raise UsageError(f"{name}={text[:40]}: a whole number of at most 18 digits is wanted")
     return int(digits)

@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Share:
+    """Running and waiting tasks of one caller."""
+
     running: int = 0
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 

@@ -41,6 +41,8 @@ class Outline:
 
 
 class _WCS:
+    """The celestial WCS of a header, reduced to what an outline needs."""
+
     def __init__(self, header: Header) -> None:
         number = header.number
         self.known = has_wcs(header) and not complaint(header)

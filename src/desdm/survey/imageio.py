@@ -302,6 +302,8 @@ def _read(
 
 @dataclass(frozen=True, slots=True)
 class _Headed:
+    """An object with a header, as the readers of tiles take it."""
+
     header: fits.Header
 
 

@@ -10,7 +10,8 @@ __all__ = ["Keywords", "text_of"]
 class Keywords(Protocol):
     """Values by keyword; `get` returns None for a keyword that is not there."""
 
-    def get(self, key: str, /) -> object: ...
+    def get(self, key: str, /) -> object:
+        """Return the value of a keyword, or None."""
 
 
 def text_of(header: Keywords, key: str) -> str:

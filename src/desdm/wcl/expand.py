@@ -35,8 +35,11 @@ class Expanded(NamedTuple):
 
 
 class _Hit(Protocol):
+    """A value that was looked up."""
+
     @property
-    def value(self) -> str | Tree: ...
+    def value(self) -> str | Tree:
+        """The value, or a section."""
 
 
 def padded(name: str, value: str, width: str, *, compat: bool = False) -> str:
@@ -99,7 +102,7 @@ class Substitution:
         self.loops: list[tuple[str, list[str]]] = []
         self._loop_at: dict[tuple[str, str], int] = {}
         self._changed = False
-        self._depth = 0
+        self.depth = 0
 
     def run(self, text: str) -> str:
         """Replace until nothing is left to replace; loops stay as tokens.
@@ -111,8 +114,8 @@ class Substitution:
         """
         if "$" not in text:
             return text
-        self._depth += 1
-        if self._depth > MAX_ROUNDS:
+        self.depth += 1
+        if self.depth > MAX_ROUNDS:
             raise WCLError(f"values name each other in a circle: {text[:80]}")
         start = text
         for _ in range(MAX_ROUNDS):
@@ -123,7 +126,7 @@ class Substitution:
             if not self._changed:
                 text = _REFERENCE.sub(self._function, text)
             if not self._changed:
-                self._depth -= 1
+                self.depth -= 1
                 return text
             if len(text) > MAX_LENGTH:
                 break
@@ -177,7 +180,7 @@ class Substitution:
         """Return the token of a variable with several values."""
         if "$" in value:
             single = self._single()
-            single._depth = self._depth
+            single.depth = self.depth
             value = single.run(value)
         return self._token(name, split_range(value), width or "")
 

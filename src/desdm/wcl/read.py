@@ -171,9 +171,11 @@ class _Source:
         reading.files.append(name)
 
     def error(self, message: str) -> WCLError:
+        """Return an error with file and line."""
         return WCLError(message, self.name, self.line or None)
 
     def surprise(self, kind: Surprise, text: str) -> None:
+        """Record a construct that is accepted but probably not intended."""
         self.reading.surprise(kind, self.name, self.line, text)
 
     def parse(self, text: str) -> None:
@@ -233,6 +235,7 @@ class _Source:
     # --- sections
 
     def open(self, part: Open, text: str) -> None:
+        """Open a section at its opening tag."""
         name, label = part
         if name == self.stack[-1].name:
             raise self.error(f"section <{name}> opens inside <{name}>; is the '/' of a closing missing?")
@@ -251,6 +254,7 @@ class _Source:
                 self.flag = True
 
     def push(self, name: str, *, is_label: bool) -> None:
+        """Make a section, or a label in it, the innermost one."""
         if len(self.stack) > MAX_DEPTH:
             raise self.error(f"sections stand more than {MAX_DEPTH} deep; flatten the document")
         here = self.stack[-1]
@@ -265,6 +269,7 @@ class _Source:
         self.stack.append(_Section(name, None, {}, is_label))
 
     def inside(self, here: _Section, what: str) -> Tree:
+        """Return the tree of a section, to which entries can be added."""
         if here.tree is None:
             raise self.error(
                 f"{what} stands in <{here.name}>, but {here.name} is a value; rename one of them"
@@ -272,6 +277,7 @@ class _Source:
         return here.tree
 
     def close(self, name: str) -> None:
+        """Close the innermost section at its closing tag."""
         here = self.stack[-1]
         was_label, here.is_label = here.is_label, False
         if len(self.stack) == 1:
@@ -295,6 +301,7 @@ class _Source:
     # --- values
 
     def pair(self, text: str) -> None:
+        """Store a line `name = value` in the innermost section."""
         assignment = pair(text)
         if assignment is None:
             self.surprise(Surprise.EMPTY if text.rstrip().endswith("=") else Surprise.IGNORED, text)
@@ -368,12 +375,14 @@ class _Source:
         self.absorb(self.tree, self.marks, answer.tree, marks)
 
     def weigh_include(self, alone: bool, text: str) -> None:
+        """Record an include in an unusual place."""
         if not alone:
             self.surprise(Surprise.INCLUDE_IN_TEXT, text)
         if len(self.stack) > 1:
             self.surprise(Surprise.INCLUDE_IN_SECTION, text)
 
     def mark_all(self, tree: Tree, marks: Marks) -> None:
+        """Store the origin of every value of a tree that was included."""
         for key, value in tree.items():
             if isinstance(value, dict):
                 inner: Marks = {SECTION: Origin(self.name, self.line, "")}

@@ -22,18 +22,17 @@ from starlette.routing import BaseRoute
 
 from desdm.accounts import store
 from desdm.accounts.clock import now
-from desdm.errors import DesdmError, NotFoundError, TransientError
+from desdm.errors import DesdmError, TransientError
 from desdm.facility import Facility
 from desdm.query.engines.model import Engine
 from desdm.schema.service import prepare
 from desdm.services import SERVICES
 from desdm.services.context import Services
-from desdm.services.error_responses import ErrorForm, json_error, media_type
 from desdm.services.published import Published
 from desdm.services.uws import servers
 from desdm.services.warm import warm
 from desdm.web.auth import Authentication
-from desdm.web.error_responses import error_response
+from desdm.web.error_responses import error_response, status_response
 from desdm.web.headers import Headers
 from desdm.web.health import health_routes, probe
 from desdm.web.pages import page_routes
@@ -164,19 +163,20 @@ async def _handle_error(request: Request, err: Exception) -> Response:
 async def _handle_http_exception(request: Request, err: Exception) -> Response:
     """Respond to an error of Starlette: unknown address, method not allowed."""
     assert isinstance(err, HTTPException)
-    if err.status_code == 404:
-        return error_response(request.scope, NotFoundError(f"there is nothing at {request.url.path}"))
-    body = json_error(err.status_code, err.detail)
-    return Response(body, err.status_code, err.headers, media_type(ErrorForm.JSON))
+    path, headers = request.url.path, {"Cache-Control": "no-store", **(err.headers or {})}
+    allowed = ", ".join(sorted(headers.get("Allow", "").split(", ")))
+    messages = {
+        404: f"there is nothing at {path}",
+        405: f"{request.method} is not a method of {path}; it takes {allowed}",
+    }
+    message = messages.get(err.status_code, err.detail)
+    return status_response(request.scope, err.status_code, message, headers)
 
 
 async def _handle_unexpected(request: Request, err: Exception) -> Response:
     """Respond to an unexpected error."""
-    # The log has the traceback; the response has no internal details.
-    del request, err
-    return Response(
-        "the service failed; report it with the time and the request\n",
-        500,
-        {"X-Content-Type-Options": "nosniff"},
-        media_type="text/plain",
-    )
+    # The log has the traceback; the response has no internal details. The middleware that adds headers is inside.
+    del err
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    message = "the service failed; report it with the time and the request"
+    return status_response(request.scope, 500, message, headers)

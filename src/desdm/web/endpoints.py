@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from desdm.services.endpoint import Endpoint
+from desdm.accounts.model import Action
+from desdm.services.endpoint import Alternative, Endpoint
 from desdm.services.filepick.endpoints import CONDITIONS
 from desdm.services.parameters import NO_PARAMETERS, Kind, Parameter, ParameterSet
 
@@ -41,10 +42,18 @@ def _page(
     media_types: tuple[str, ...] = _HTML,
     account: bool = False,
     parameters: ParameterSet = NO_PARAMETERS,
+    action: Action | None = None,
 ) -> Endpoint:
     """Return an endpoint that shows a page or a document."""
     return Endpoint(
-        ("GET",), path, text, parameters, media_types=media_types, needs_account=account, principal=False
+        ("GET",),
+        path,
+        text,
+        parameters,
+        media_types=media_types,
+        needs_account=account,
+        principal=False,
+        action=action,
     )
 
 
@@ -88,22 +97,28 @@ LOGIN_TARGET = ParameterSet(
     (Parameter("next", Kind.TEXT, "path of the page that follows", default="/", example="/query"),)
 )
 HOME = _page("/", "First page: what is published.")
-RELEASES = _page("/releases", "Page of all releases.")
-RELEASE = _page("/releases/{release}", "Page of one release.")
-TABLE = _page("/tables/{table}", "Page of one table.")
-QUERY = _page("/query", "Page for queries.", parameters=QUERY_FORM)
-CUTOUT = _page("/cutout", "Page for cutouts.", parameters=CUTOUT_FORM)
-MAP = _page("/map", "Map of the sky.", parameters=MAP_FORM)
+RELEASES = Endpoint(
+    ("GET",), "/releases", "Redirects to the first page.", media_types=(), status=301, principal=False
+)
+RELEASE = _page("/releases/{release}", "Page of one release.", action=Action.READ)
+TABLE = _page("/tables/{table}", "Page of one table.", action=Action.READ)
+QUERY = _page("/query", "Page for queries.", parameters=QUERY_FORM, action=Action.READ)
+CUTOUT = _page("/cutout", "Page for cutouts.", parameters=CUTOUT_FORM, action=Action.READ)
+MAP = _page("/map", "Map of the sky.", parameters=MAP_FORM, action=Action.READ)
 MAP_TILE = _page(
     "/map/hips/{release}/{path:path}",
     "Tile for the map of the sky, transparent where there is none.",
     ("image/png", "text/plain", "application/fits"),
+    action=Action.READ,
 )
-PICK = _page("/pick", "Page to choose files.", parameters=PICK_FORM)
+PICK = _page("/pick", "Page to choose files.", parameters=PICK_FORM, action=Action.READ)
 LOGIN = _page("/login", "Page to log in.", parameters=LOGIN_TARGET)
 LOGIN_FORM = _form("/login", "Log in with the form of the page.", account=False)
 LOGOUT = _form("/logout", "Log out.")
-ACCOUNT = _page("/account", "Page of one's own account.", account=True)
+ACCOUNT = replace(
+    _page("/account", "Page of one's own account.", account=True),
+    alternatives=(Alternative(303, "Without a login: the address of the page to log in"),),
+)
 TOKEN = _form("/account/token", "Make a token, which the page shows once.", 200)
 REVOKE = _form("/account/revoke", "Revoke a token.")
 API = _page("/api", "Page for programs.")

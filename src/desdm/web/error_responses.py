@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -15,7 +16,7 @@ from desdm.services import error_responses
 from desdm.services.error_responses import ErrorForm, error_form, error_headers, public_message, status_of
 from desdm.web.render import page
 
-__all__ = ["error_response", "plain_text"]
+__all__ = ["error_response", "plain_text", "status_response"]
 
 
 def error_response(scope: Scope, err: DesdmError, *, basic: bool = False) -> Response:
@@ -35,15 +36,36 @@ def error_response(scope: Scope, err: DesdmError, *, basic: bool = False) -> Res
     Response
         The response, not to be stored in caches.
     """
+    return status_response(scope, status_of(err), public_message(err), error_headers(err, basic=basic))
+
+
+def status_response(scope: Scope, status: int, message: str, headers: Mapping[str, str]) -> Response:
+    """Return a response with an HTTP status of 400 or more, in the form of its path.
+
+    Parameters
+    ----------
+    scope
+        ASGI scope of the request.
+    status
+        HTTP status.
+    message
+        Public message.
+    headers
+        Headers of the response.
+
+    Returns
+    -------
+    Response
+        The response.
+    """
     path = scope["path"]
     form = error_form(path)
     if form is None and "text/html" in Headers(scope=scope).get("accept", ""):
-        status = status_of(err)
         template = "login.html" if status == 401 else "error.html"
-        response = page(Request(scope), template, status, message=public_message(err), next=path)
-        response.headers.update(error_headers(err, basic=basic))
+        response = page(Request(scope), template, status, message=message, next=path)
+        response.headers.update(headers)
         return response
-    return error_responses.error_response(err, form or ErrorForm.JSON, basic=basic)
+    return error_responses.status_response(status, message, form or ErrorForm.JSON, headers)
 
 
 def plain_text(body: bytes) -> str:

@@ -110,8 +110,16 @@ def _responses(endpoint: Endpoint) -> Object:
     else:
         is_json = form in (ErrorForm.JSON, ErrorForm.JSON_TEXT)
         content = {media_type(form): _PROBLEM_CONTENT if is_json else {}}
+    others: Object = {
+        str(a.status): {
+            "description": a.text,
+            **({"content": {mime: {} for mime in a.media_types}} if a.media_types else {}),
+        }
+        for a in endpoint.alternatives
+    }
     return {
         str(endpoint.status): success,
+        **others,
         "4XX": {"description": "What to correct", "content": content},
         "5XX": {"description": "503: try again later; 500: report it", "content": content},
     }
@@ -168,7 +176,7 @@ def _schema(parameter: Parameter) -> Object:
     if parameter.choices:
         schema["enum"] = list(parameter.choices)
     if parameter.least > float("-inf"):
-        schema["minimum"] = parameter.least
+        schema["exclusiveMinimum" if parameter.exclusive else "minimum"] = parameter.least
     if parameter.most < float("inf"):
         schema["maximum"] = parameter.most
     if parameter.default:

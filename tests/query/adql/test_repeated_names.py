@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from desdm.errors import QueryError
-from desdm.query.names import distinct_names
+from desdm.query.formats.rows import distinct_names
 from tests.query.adql.conftest import Bench
 
 T = "T1.objects"

@@ -242,7 +242,7 @@ def test_stilts_reads_the_same_nulls_of_a_fits_table(tmp_path: Path) -> None:
 
 def test_a_heap_that_ends_early_and_columns_that_do_not_fill_a_row_are_refused() -> None:
     behind = {"loose": ("1PI(9)", np.array([[9, 0], [0, 0], [1, 4]], ">i4"))}
-    with pytest.raises(UsageError, match="loose: a cell lies behind the end of the heap"):
+    with pytest.raises(UsageError, match="loose: a cell lies beyond the end of the heap"):
         read(stored_fits(b"\0\1", behind))
     broken = stored_fits().replace(b"TFORM4  = 'I ", b"TFORM4  = 'J ")
     with pytest.raises(UsageError, match="NAXIS1"):
@@ -259,7 +259,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "depth": (votable_of("<GROUP>" * 500 + "</GROUP>" * 500), "nested deeper"),
     "cut off": (votable_of("<TABLEDATA><TR><TD>1</TD></TR></TABLEDATA>")[:-40], r"line 1, column \d+"),
     "too few cells": (votable_of("<TABLEDATA><TR><TD>1</TD></TR><TR></TR></TABLEDATA>"), "row 2 has 0 cells"),
-    "a word for a number": (votable_of("<TABLEDATA><TR><TD>one</TD></TR></TABLEDATA>"), "column a: .* no int"),
+    "a word for a number": (votable_of("<TABLEDATA><TR><TD>one</TD></TR></TABLEDATA>"), "column a: .* not of type int"),
     "a number too large": (votable_of("<TABLEDATA><TR><TD>3000000000</TD></TR></TABLEDATA>"), "column a: "),
     "data elsewhere": (votable_of('<BINARY2><STREAM href="http://169.254.169.254/x"/></BINARY2>'), "href"),
     "no base64": (
@@ -506,7 +506,7 @@ def test_the_answer_of_a_query_that_failed_is_no_table() -> None:
 @pytest.mark.parametrize(
     ("datatype", "cell", "text"),
     [
-        ("boolean", "yes", "a cell is no boolean: 'yes'"),
+        ("boolean", "yes", "a cell is not of type boolean: 'yes'"),
         ("double", "1_0.5", "'1_0.5' is not a number"),
         ("int", "1_0", "'1_0' is not a number"),
         ("double", "\u0663", "is not a number"),

@@ -404,7 +404,7 @@ def test_a_moc_of_what_is_good_enough(url: Served, home: Path, form: str, tmp_pa
         ({}, "give a position"),
         ({"ra": "1"}, "give a position"),
         ({"ra": "x", "dec": "1"}, "ra=x: a number is wanted"),
-        ({"ra": "1", "dec": "91"}, "dec within -90 and 90"),
+        ({"ra": "1", "dec": "91"}, "dec=91: a number from -90 to 90 is wanted"),
         ({"ra": "inf", "dec": "1"}, "ra=inf: a number is wanted"),
         ({"ra": "1", "dec": "1", "band": "z"}, "band 'z' is not in the footprint; it has g, r"),
         ({"ra": "1", "dec": "1", "colour": "red"}, "unknown parameter COLOUR"),

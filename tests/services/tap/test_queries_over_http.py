@@ -157,6 +157,18 @@ def test_what_cannot_be_answered_is_told_as_dali_says(
     assert "/tmp" not in answer.text and "Traceback" not in answer.text
 
 
+@pytest.mark.parametrize("serialization", ["BINARY2", "binary2", "TABLEDATA"])
+def test_a_serialization_is_returned_as_the_capabilities_declare_it(
+    on_duckdb: Served, serialization: str
+) -> None:
+    mime = f"application/x-votable+xml;serialization={serialization}"
+    query = {"LANG": "ADQL", "QUERY": "SELECT 1 AS one", "FORMAT": mime}
+    answer = requests.post(f"{on_duckdb}/tap/sync", query, timeout=30)
+    declared = requests.get(f"{on_duckdb}/tap/capabilities", timeout=30).text
+    assert answer.headers["content-type"].lower() == mime.lower()
+    assert f"<mime>{answer.headers['content-type']}</mime>" in declared
+
+
 def test_parameters_have_any_case_and_media_types_come_back(on_duckdb: Served) -> None:
     answer = requests.get(
         f"{on_duckdb}/tap/sync",

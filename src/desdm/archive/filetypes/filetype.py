@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date, datetime
 from functools import cache
 
 from desdm.archive.content import Content
@@ -21,7 +22,8 @@ __all__ = [
     "no_metadata",
 ]
 
-Metadata = dict[str, object]
+#: Values by column of the file type's table; None: the content does not tell it.
+Metadata = dict[str, str | int | float | bool | date | datetime | None]
 #: A rule yields one text for each fault of a file, none if the file is valid.
 Rule = Callable[[Content], Iterator[str]]
 
@@ -139,7 +141,7 @@ class FileType:
 
     def metadata(self, content: Content) -> Metadata:
         """Return the metadata by column, from the content and, where that lacks a value, from the file name."""
-        metadata = {k: v for k, v in self.read_metadata(content).items() if v is not None}
+        metadata: Metadata = {k: v for k, v in self.read_metadata(content).items() if v is not None}
         match = self.match(content.stem)
         if match:
             for key, value in match.groupdict().items():

@@ -219,6 +219,7 @@ class _Plane:
         self.design = np.stack([np.ones(len(x)), unit(x), unit(y)], axis=1)
 
     def slope(self, ratio: F8) -> float:
+        """Return the largest change of a plane fitted to the ratios, outliers rejected; 0 for fewer than 10 ratios."""
         finite = np.isfinite(ratio)
         if finite.sum() < 10:
             return 0.0

@@ -110,6 +110,7 @@ class _Work:
     # --- what must hold before a pixel is touched
 
     def check(self) -> None:
+        """Raise unless the calibrations and keywords that the steps need are present."""
         cal, names, todo, raw = self.cal, self.cal.names, self.todo, isinstance(self.source, RawCCD)
         calibrations = {
             "crosstalk": cal.crosstalk,
@@ -163,6 +164,7 @@ class _Work:
     # --- the passes
 
     def stretches(self, read_other: first.ReadCCD | None) -> None:
+        """Apply the steps in passes over bands of rows; between them those that need the whole image."""
         ny = self.subject.shape[0]
         begin = first.prepare(
             self.source,
@@ -338,6 +340,7 @@ class _Work:
     # --- what remains
 
     def close(self) -> None:
+        """Put planes and keywords of the provenance into the result."""
         planes = self.result.planes = Planes(self.sci, self.msk, self.wgt, self.header)
         amplifiers.write_states(self.header, self.states, self.unit)
         self.header["PROCTYPE"] = ("reduced", "how it was made")

@@ -230,6 +230,7 @@ class _Problem:
         return out
 
     def prior(self, zeropoint: float, curvature: float, amplitude: float) -> F8:
+        """Return the inverse covariance of the parameters before any measurement, mag⁻²."""
         matrix = np.zeros((self.size, self.size))
         points = np.full(self.exposures, zeropoint**-2)
         points[self.free] = 1e-6

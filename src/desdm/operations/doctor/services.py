@@ -13,7 +13,7 @@ from pathlib import Path
 
 from desdm.config import Config
 from desdm.operations.doctor.model import Check, State
-from desdm.query.engines.duckown import state_of
+from desdm.query.engines.duckdb_user_tables import fault_of
 
 __all__ = ["check_engine_files", "check_services"]
 
@@ -53,7 +53,7 @@ def check_engine_files(config: Config) -> Iterator[Check]:
         place = config.home / folder
         for path in sorted(place.glob("*.duckdb")) if place.is_dir() else ():
             count += 1
-            fault = state_of(path)
+            fault = fault_of(path)
             if fault:
                 faults += 1
                 yield Check("engine files", State.PROBLEM, f"{path} {fault}; {what}")

@@ -7,22 +7,39 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.resources import files
 from pathlib import Path
 
 from desdm import wcl
+from desdm.errors import UsageError
+from desdm.framework.programs import package_of
 from desdm.framework.sections import section, texts_of
 from desdm.operations.doctor.model import Check, State
 
-__all__ = ["check_packages", "check_programs"]
+__all__ = ["check_packages", "check_programs", "require_programs"]
 
 _SECONDS = 20
 _PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
-def check_programs() -> Iterator[Check]:
-    """Each program of a code's ``<exec>`` section is installed and tells its version."""
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """A program of the codes: its section ``exec``, and the codes that use it."""
+
+    name: str
+    spec: Mapping[str, str]
+    codes: tuple[str, ...]
+
+    @property
+    def optional(self) -> bool:
+        """Whether only a setting that is not the default needs it."""
+        return self.spec.get("optional") == "true"
+
+
+def _programs() -> Iterator[_Program]:
+    """Yield the programs that the codes declare in their ``<exec>`` sections, in alphabetical order."""
     declared: dict[str, dict[str, str]] = {}
     users: dict[str, list[str]] = {}
     for folder in sorted(Path(str(files("desdm.codes"))).iterdir()):
@@ -35,19 +52,37 @@ def check_programs() -> Iterator[Check]:
             declared.setdefault(program, spec)
             users.setdefault(program, []).append(folder.name)
     for program, spec in sorted(declared.items()):
-        codes = ", ".join(users[program])
-        path = shutil.which(program)
-        if path is None and spec.get("optional") == "true":
-            text = f"{program} (of {codes}) is not installed; only a setting that asks for it needs it"
-            yield Check(f"program {program}", State.NOTE, text)
+        yield _Program(program, spec, tuple(users[program]))
+
+
+def require_programs() -> None:
+    """Raise `UsageError` if a program that the codes need is not installed; it names the Debian packages."""
+    missing = [p.name for p in _programs() if not p.optional and shutil.which(p.name) is None]
+    if missing:
+        packages = " ".join(dict.fromkeys(map(package_of, missing)))
+        raise UsageError(
+            f"programs that the pipelines run are not installed: {', '.join(missing)}; "
+            f"install their Debian packages: apt-get install {packages}"
+        )
+
+
+def check_programs() -> Iterator[Check]:
+    """Each program of a code's ``<exec>`` section is installed and tells its version."""
+    for program in _programs():
+        codes = ", ".join(program.codes)
+        path = shutil.which(program.name)
+        if path is None and program.optional:
+            text = f"{program.name} (of {codes}) is not installed; only a setting that asks for it needs it"
+            yield Check(f"program {program.name}", State.NOTE, text)
             continue
         if path is None:
             text = (
-                f"{program} (of {codes}) is not installed; install the package of that name, see the README"
+                f"{program.name} (of {codes}) is not installed; install its Debian package: "
+                f"apt-get install {package_of(program.name)}"
             )
-            yield Check(f"program {program}", State.PROBLEM, text)
+            yield Check(f"program {program.name}", State.PROBLEM, text)
             continue
-        yield _version(program, path, spec)
+        yield _version(program.name, path, program.spec)
 
 
 def _version(program: str, path: str, spec: Mapping[str, str]) -> Check:

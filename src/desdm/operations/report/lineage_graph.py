@@ -41,6 +41,7 @@ class _Card:
 
     @property
     def height(self) -> float:
+        """Height in pixels."""
         return _HEAD + _LINE * len(self.lines) + (2 * _LINE + 4) * len(self.rows) + 8
 
     def port(self, row: int) -> float:
@@ -63,6 +64,8 @@ def lineage_graph(facts: RunFacts) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Edge:
+    """Files of one output that a module reads: the curve between two cards."""
+
     origin: str
     row: int
     to: str
@@ -154,6 +157,8 @@ def _layers(cards: Mapping[str, _Card], edges: Sequence[_Edge]) -> dict[str, int
 
 
 class _Drawing:
+    """The cards and edges of the graph, arranged in layers."""
+
     def __init__(self, cards: Mapping[str, _Card], layer: Mapping[str, int], edges: Sequence[_Edge]) -> None:
         self.cards = cards
         self.edges = [
@@ -189,6 +194,7 @@ class _Drawing:
             to.before.append(origin)
 
     def svg(self) -> str:
+        """Return the drawing as an SVG element."""
         columns = 1 + max((b.layer for b in self.boxes.values()), default=0)
         width = (columns - 1) * _STEP + _WIDE + 8
         parts = [self._lines()]

@@ -72,6 +72,8 @@ def timeline(facts: RunFacts) -> str:
 
 
 class _Time:
+    """The horizontal scale: times to pixels."""
+
     def __init__(self, zero: datetime, span: float) -> None:
         self.zero, self.span = zero, span
 
@@ -79,6 +81,7 @@ class _Time:
         return self.at((when - self.zero).total_seconds())
 
     def at(self, seconds: float) -> float:
+        """Return the position in pixels of a number of seconds after the start."""
         return _LEFT + 8 + seconds / self.span * (_WIDTH - _LEFT - _RIGHT - 8)
 
 

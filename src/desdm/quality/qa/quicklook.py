@@ -67,6 +67,8 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class _Mask:
+    """A mask reduced to the size of the picture."""
+
     bits: npt.NDArray[np.int32]
     fraction: npt.NDArray[np.float32]
     counts: Mapping[int, int]

@@ -152,7 +152,7 @@ class Matcher:
         _scan(self._exactly(expression), line, note)
         return spans[0] if spans else None
 
-    def _any(self, data: memoryview | bytes, wanted: frozenset[int]) -> bool:
+    def may_match(self, data: memoryview | bytes, wanted: frozenset[int]) -> bool:
         """Tell whether any of some expressions may match in the data."""
         hit = False
 
@@ -165,7 +165,7 @@ class Matcher:
             _scan(self._db, data, note)
         return hit
 
-    def _winner(self, line: bytes, wanted: frozenset[int], passed: frozenset[int]) -> int | None:
+    def first_pattern(self, line: bytes, wanted: frozenset[int], passed: frozenset[int]) -> int | None:
         """Return the number of the first pattern that matches a line which is not ignored, or None."""
         with self._lock:
             numbers = _numbers(self._db, line)
@@ -212,7 +212,7 @@ class Selection:
 
     def match(self, line: bytes) -> int | None:
         """Give the number of the pattern that a line matches, or None."""
-        return self.matcher._winner(line, self._wanted, self._passed) if self._wanted else None
+        return self.matcher.first_pattern(line, self._wanted, self._passed) if self._wanted else None
 
     def hits(self, data: bytes) -> Iterator[tuple[int, int, int]]:
         """Give start, end and pattern number of every line of ``data`` that matches, in order.
@@ -228,7 +228,7 @@ class Selection:
         todo = [(0, len(data))]
         while todo:
             start, end = todo.pop()
-            if not self.matcher._any(view[start:end], self._wanted):
+            if not self.matcher.may_match(view[start:end], self._wanted):
                 continue
             half = data.find(b"\n", (start + end) // 2, end) + 1
             if half in {0, end}:

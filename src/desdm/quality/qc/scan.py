@@ -95,6 +95,7 @@ class _Capture:
 
     @property
     def is_open(self) -> bool:
+        """Whether the message may still grow."""
         return self.taken < MAX_CAPTURED_LINES and (self.grows or self.missing > 0)
 
     def take(self, line: str) -> None:
@@ -111,6 +112,7 @@ class _Capture:
             self.size += len(line) + 1
 
     def message(self) -> Message:
+        """Return the message of the captured lines, cut to the largest length."""
         text = "\n".join(self.lines)
         if len(text) > MAX_TEXT:
             # The last line of a traceback says most: the middle gives way.

@@ -67,6 +67,8 @@ def from_wcl(tree: Mapping[str, str | Tree], document: Document | None = None) -
 
 
 class _Reader:
+    """Reads a section of patterns, with file and line of what is wrong."""
+
     def __init__(
         self, tree: Mapping[str, str | Tree], base: tuple[str, ...], document: Document | None
     ) -> None:
@@ -76,10 +78,12 @@ class _Reader:
             raise self.error(f"section qcf does not know {', '.join(sorted(unknown))}", (min(unknown),))
 
     def error(self, message: str, path: tuple[str, ...]) -> WCLError:
+        """Return an error with the file and line of a key."""
         file, line = self.place(path)
         return WCLError(message, file, line)
 
     def place(self, path: tuple[str, ...]) -> tuple[str | None, int | None]:
+        """Return file and line of a key, None where they are not known."""
         origin = None if self.document is None else self.document.origin(*self.base, *path)
         return (None, None) if origin is None else (origin.file, origin.line)
 

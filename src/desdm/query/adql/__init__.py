@@ -1,1 +1,1 @@
-"""ADQL 2.1: reads a query, checks it against the visible tables, and writes it in an engine's own SQL."""
+"""ADQL 2.1: parser, name resolution in the visible tables, and translation to an engine's SQL."""

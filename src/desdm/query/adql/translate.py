@@ -1,4 +1,4 @@
-"""ADQL to the SQL of an engine: what is not known to be allowed is refused, with its place."""
+"""Translation of ADQL to the SQL of an engine; only names and functions that are known are allowed."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ def translate(
     uploads: Mapping[str, Upload] | None = None,
     maxrec: int | None = None,
 ) -> Query:
-    """An ADQL query in the engine's own SQL.
+    """Translate an ADQL query to the engine's own SQL.
 
     Parameters
     ----------
     text
         The query (REC-ADQL-2.1).
     catalogue
-        What the caller may ask.
+        Tables that the caller may query.
     uploads
-        Tables that come with the query, by name.
+        Uploaded tables by name.
     maxrec
         Largest number of rows in the answer; the query reads one more, so that an overflow can be detected.
 
     Raises
     ------
     QueryError
-        It is not ADQL, or names a table, column or function that is not there; with line and column.
+        The text is not ADQL, or names a table, column or function that does not exist; the error has line and column.
     """
     tree = parse(text)
     queries = Queries(catalogue, dialect, uploads or {})
     try:
         written = queries.statement(tree, limit=None if maxrec is None else maxrec + 1, output=True)
     except RecursionError:
-        raise QueryError("the query nests too deep; split it with WITH", 1, 1) from None
+        raise QueryError("the query is nested too deeply; split it with WITH", 1, 1) from None
     sql, values = queries.parameters.bound(written.sql)
     return Query(
         sql=sql,
@@ -63,14 +63,14 @@ def translate(
 
 
 def _top(node: nodes.Body) -> int | None:
-    """Rows after the TOP of the query itself."""
+    """Return the number of TOP of the outermost query."""
     while isinstance(node, nodes.Statement):
         node = node.body
     return node.top if isinstance(node, nodes.Select) else None
 
 
 def _column(column: OutColumn) -> ReleaseColumn:
-    """How a column of the answer is described: as the column it comes from, where it does."""
+    """Return the description of a column of the answer, with that of its source column."""
     meta = column.meta or ReleaseColumn(column.name, column.kind)
     plain = column.fragment is not None and column.fragment.column is not None
     size, xtype, datatype = None, None, column.kind

@@ -1,4 +1,4 @@
-"""HEALPix for DuckDB: functions over columns, computed by hpgeom."""
+"""HEALPix functions for DuckDB, computed by hpgeom."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _cells(ra: pa.ChunkedArray, dec: pa.ChunkedArray) -> pa.Array:
 
 
 def _around(cells: pa.ChunkedArray, orders: pa.ChunkedArray) -> pa.Array:
-    """Each cell of ``hpix29`` cut to an order, with the cells around it: nine numbers, or eight where three meet."""
+    """Return the cell of an order that contains each cell of ``hpix29``, and its neighbours: nine, or eight numbers."""
     import hpgeom
 
     order = int(orders[0].as_py())
@@ -50,7 +50,7 @@ def _centre(cells: pa.ChunkedArray, orders: pa.ChunkedArray, which: int) -> pa.A
 def _meets(
     texts: pa.ChunkedArray, lon: pa.ChunkedArray, lat: pa.ChunkedArray, radius: pa.ChunkedArray
 ) -> pa.Array:
-    """Tell for each row whether a region in STC-S meets a circle (degrees)."""
+    """Tell for each row whether a region in STC-S intersects a circle (degrees)."""
     shapes: dict[str, regions.Region | None] = {}
     results: list[bool | None] = []
     columns = (c.to_pylist() for c in (texts, lon, lat, radius))
@@ -63,7 +63,7 @@ def _meets(
 
 
 def define(conn: duckdb.DuckDBPyConnection) -> None:
-    """Make the functions known to the database."""
+    """Create the functions in the database."""
     conn.create_function(
         "desdm_meets", _meets, ["VARCHAR", "DOUBLE", "DOUBLE", "DOUBLE"], "BOOLEAN", type="arrow"
     )

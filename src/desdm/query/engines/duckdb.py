@@ -1,4 +1,4 @@
-"""The embedded engine: one DuckDB in the server's process, releases from native copies, a cursor a query."""
+"""Embedded engine: one DuckDB in the server's process, native copies of releases, one cursor for each query."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from desdm.errors import (
 )
 from desdm.query.catalogue import MYDB
 from desdm.query.engines import cells, native, scalars
-from desdm.query.engines.duckown import OwnTables
+from desdm.query.engines.duckdb_user_tables import UserTables
 from desdm.query.engines.faults import public_error
 from desdm.query.engines.model import Cancel, Query, Upload
 from desdm.query.engines.running import Running
@@ -35,17 +35,17 @@ from desdm.release.model import ReleaseColumn, ReleaseFile, ReleaseTable
 
 __all__ = ["DuckEngine"]
 
-#: Rows of one batch that is handed on.
+#: Rows of one batch.
 _BATCH = 32_768
-#: How long the end of the engine waits for a query to end, seconds.
+#: Seconds that `close` waits for running queries.
 _PATIENCE = 1.0
-#: A native copy that cannot be read is made anew, but not more often than once in this time, seconds.
+#: Least time between two attempts to write an unreadable native copy again, seconds.
 _REMAKE_SECONDS = 600.0
 _LOG = logging.getLogger(__name__)
 
 
 class _Attached(NamedTuple):
-    """A release that can be queried: its copy, and what the copy is made from."""
+    """A release that can be queried: its native copy, and the sources of the copy."""
 
     path: Path
     tables: Sequence[ReleaseTable]
@@ -59,11 +59,11 @@ class DuckEngine:
     Parameters
     ----------
     home
-        Of the installation; copies of releases go to ``serving``, tables of users to ``mydb``.
+        Folder of the installation; copies of releases are in ``serving``, tables of users in ``mydb``.
     memory
-        The most memory that the database may take, as DuckDB writes it.
+        Largest memory of the database, in DuckDB's form (``4GB``).
     threads
-        Its threads; None: one a processor.
+        Number of threads; None: one for each processor.
     """
 
     dialect = "duckdb"
@@ -76,7 +76,7 @@ class DuckEngine:
         self._unreadable: set[str] = set()
         self._remade: dict[str, float] = {}
         self._running: set[Running] = set()
-        self._own_tables = OwnTables(self._mydb)
+        self._user_tables = UserTables(self._mydb)
         self._own: dict[tuple[str, str], tuple[ReleaseColumn, ...]] = {}
         self._serving.mkdir(parents=True, exist_ok=True)
         self._mydb.mkdir(parents=True, exist_ok=True)
@@ -99,12 +99,12 @@ class DuckEngine:
         self._conn.execute("SET enable_external_access = false")
         self._conn.execute("SET lock_configuration = true")
 
-    # What there is to ask
+    # Tables
 
     def attach(
         self, release: str, tables: Sequence[ReleaseTable], root: Path, files: Sequence[ReleaseFile] = ()
     ) -> None:
-        """Make the tables of a release ready from their native copy, which is written where it is absent.
+        """Attach the native copy of a release, which is written if it is absent.
 
         Parameters
         ----------
@@ -149,7 +149,7 @@ class DuckEngine:
         self._conn.execute(f"ATTACH {_text(path)} AS {name} (READ_ONLY)")
 
     def _remake_copies(self, query: Query) -> None:
-        """Make those copies anew that a query reads and that could not be read before."""
+        """Write those copies again that a query reads and that could not be read before."""
         for release in self._unreadable & {schema for schema, _ in query.tables}:
             with self._lock:
                 attached = self._attached.get(release)
@@ -191,7 +191,7 @@ class DuckEngine:
             self._own = {**self._own, (schema, table): tuple(columns)}
 
     def replaced(self) -> Mapping[tuple[str, str], tuple[ReleaseColumn, ...]]:
-        """The service's own tables with their columns."""
+        """Return the service's own tables with their columns."""
         return self._own
 
     # Queries
@@ -206,7 +206,7 @@ class DuckEngine:
         seconds: float | None = None,
         cancel: Cancel | None = None,
     ) -> Iterator[Iterator[pa.RecordBatch]]:
-        """Run a query; its rows come as they are computed, and it ends when the context does.
+        """Run a query and yield its rows as they are computed; it ends with the context.
 
         Parameters
         ----------
@@ -245,7 +245,7 @@ class DuckEngine:
                 cursor.close()
 
     def _cleaned(self, cursor: duckdb.DuckDBPyConnection, upload: Upload) -> pa.Table:
-        """An upload's rows in the engine's types."""
+        """Return the rows of an upload in the engine's types."""
         cursor.register("desdm_rows", upload.rows)
         try:
             return cursor.sql(f"SELECT {native.projection(upload.columns)} FROM desdm_rows").to_arrow_table()  # noqa: S608
@@ -271,16 +271,15 @@ class DuckEngine:
         message = str(err)
         if isinstance(err, duckdb.OutOfMemoryException) or "Out of Memory" in message:
             return LimitExceeded(
-                "the query needs more memory than there is; ask for less at once", LimitKind.SIZE
+                "the query needs more memory than the service has; select fewer rows or columns",
+                LimitKind.SIZE,
             )
         if (
             isinstance(err, duckdb.IOException | duckdb.ConnectionException | OSError)
             or "IO Error" in message
         ):
             self._note_unreadable(message, query)
-            return DatabaseUnavailable(
-                "the database of the release tables cannot be read now; try again later"
-            )
+            return DatabaseUnavailable("the database of the release tables cannot be read; try again later")
         return public_error(message)
 
     def _note_unreadable(self, message: str, query: Query) -> None:
@@ -296,7 +295,7 @@ class DuckEngine:
     def _open(self, owner: str) -> None:
         """Attach the tables of a user, which a query reads."""
         with self._lock:
-            if not self._own_tables.attach(self._conn, owner):
+            if not self._user_tables.attach(self._conn, owner):
                 raise OwnTablesUnavailable(
                     "the file of your own tables is missing; report it to the operators of this service"
                 )
@@ -310,7 +309,7 @@ class DuckEngine:
         *,
         append: bool = False,
     ) -> tuple[int, int]:
-        """Create or extend a table of a user, whole or not at all.
+        """Create or extend a table of a user, in one transaction.
 
         Parameters
         ----------
@@ -364,18 +363,18 @@ class DuckEngine:
     def _create(self, owner: str) -> None:
         """Attach the tables of a user; create their file if it is absent."""
         with self._lock:
-            self._own_tables.attach(self._conn, owner, create=True)
+            self._user_tables.attach(self._conn, owner, create=True)
 
     def drop(self, owner: str, name: str) -> None:
         """Drop a table of a user."""
         with self._lock, self._conn.cursor() as cursor:
-            if self._own_tables.attach(self._conn, owner):
+            if self._user_tables.attach(self._conn, owner):
                 cursor.execute(
                     f"DROP TABLE IF EXISTS {quote(f'mydb_{owner}', 'duckdb')}.{quote(name, 'duckdb')}"
                 )
 
     def ping(self) -> bool:
-        """Whether it answers."""
+        """Tell whether the database answers."""
         try:
             with self._conn.cursor() as cursor:
                 return bool(cursor.execute("SELECT 1").fetchone() == (1,))
@@ -383,7 +382,7 @@ class DuckEngine:
             return False
 
     def close(self) -> None:
-        """End what is under way and close the database."""
+        """Cancel running queries and close the database."""
         for running in list(self._running):
             running.end()
         free = [running.stop(_PATIENCE) for running in list(self._running)]
@@ -392,7 +391,7 @@ class DuckEngine:
 
 
 def _interrupt(cursor: duckdb.DuckDBPyConnection) -> None:
-    """End what a cursor executes; nothing happens if the engine closed it meanwhile."""
+    """Cancel what a cursor executes; do nothing if it is closed."""
     with suppress(duckdb.ConnectionException):
         cursor.interrupt()
 

@@ -9,8 +9,8 @@ from desdm.timestamps import FORM
 
 __all__ = ["ended", "public_error"]
 
-#: What a message of DuckDB or PostgreSQL holds, and what we say.
-_SAYINGS: tuple[tuple[str, str], ...] = (
+#: Pattern in a message of DuckDB or PostgreSQL → public message.
+_PUBLIC_MESSAGES: tuple[tuple[str, str], ...] = (
     # DuckDB: "Max expression depth limit", PostgreSQL: "stack depth limit", psycopg: "number of parameters".
     (
         r"(expression|stack) depth|number of parameters",
@@ -26,7 +26,7 @@ _SAYINGS: tuple[tuple[str, str], ...] = (
         "a text cannot be converted to a number: it must be digits with sign, point and exponent, for REAL and DOUBLE "
         "also Infinity",
     ),
-    (r"division by zero", "a division by zero; NULLIF(x, 0) turns a zero into no value"),
+    (r"division by zero", "a division by zero; NULLIF(x, 0) replaces zero by NULL"),
     (r"square root of a negative", "SQRT of a negative number; cut with WHERE first"),
     (
         r"logarithm of (a negative|zero)",
@@ -43,7 +43,7 @@ _SAYINGS: tuple[tuple[str, str], ...] = (
         r"overflow|out of range|Out of Range",
         "a number grows beyond what its type holds; CAST to BIGINT or DOUBLE first",
     ),
-    (r"more than one row", "a query that stands as a value gives more than one row"),
+    (r"more than one row", "a query used as a value returns more than one row"),
     (
         r"could not convert|invalid input|conversion|date/time",
         "a value cannot be converted by CAST or TIMESTAMP",
@@ -52,15 +52,15 @@ _SAYINGS: tuple[tuple[str, str], ...] = (
 
 
 def public_error(message: str) -> QueryError:
-    """The error of a query that the database could not run to its end."""
-    for pattern, text in _SAYINGS:
+    """Return the public error for a message of the database."""
+    for pattern, text in _PUBLIC_MESSAGES:
         if re.search(pattern, message, re.IGNORECASE):
             return QueryError(f"while the query ran: {text}")
     return QueryError("the database cannot run this query: kinds of values do not fit one another; try CAST")
 
 
 def ended(seconds: float | None, late: bool) -> DesdmError:
-    """The error of a query that was ended: by its deadline, or by the caller."""
+    """Return the error of a query that was cancelled: by its deadline, or by the caller."""
     if late:
         return LimitExceeded(
             f"the query took longer than {seconds:g} s and was ended; ask for less", LimitKind.TIME

@@ -1,4 +1,4 @@
-"""What an engine of queries is, whatever database stands behind it."""
+"""Interface of query engines, and the records that they take."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Query:
     Attributes
     ----------
     sql, params
-        Statement and bound values, in the engine's way of marking them.
+        Statement with the engine's placeholders, and the values of its parameters.
     columns
-        Of the answer, in order: name, datatype, unit, UCD, text.
+        Description of the answer's columns, in order.
     tables
-        (schema, table) that it reads, as TAP_SCHEMA names them; rights are checked for these.
+        (schema, table) that the query reads, as TAP_SCHEMA names them; rights are checked for these.
     top
         Rows after TOP, or None.
     """
@@ -41,7 +41,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A table that comes with a query: ``TAP_UPLOAD.<name>``."""
+    """A table uploaded with a query: ``TAP_UPLOAD.<name>``."""
 
     name: str
     columns: tuple[ReleaseColumn, ...]
@@ -50,13 +50,13 @@ class Upload:
 
 @dataclass(slots=True)
 class Cancel:
-    """Ends a query from another thread; the engine hangs its own way of ending on ``callbacks``."""
+    """Cancels a query from another thread; the engine adds to ``callbacks`` what cancels it in the database."""
 
     event: threading.Event = field(default_factory=threading.Event)
     callbacks: list[Any] = field(default_factory=list)
 
     def __call__(self) -> None:
-        """End the query, now and in the database."""
+        """Cancel the query."""
         self.event.set()
         for callback in list(self.callbacks):
             callback()
@@ -65,13 +65,13 @@ class Cancel:
 class Engine(Protocol):
     """Answers queries on release tables, uploads and tables of users."""
 
-    #: ``duckdb`` or ``postgresql``: the dialect that ``query/adql`` writes for it.
+    #: Dialect of its SQL: ``duckdb`` or ``postgresql``.
     dialect: str
 
     def attach(
         self, release: str, tables: Sequence[ReleaseTable], root: Path, files: Sequence[ReleaseFile] = ()
     ) -> None:
-        """Make the tables of a release ready; a second call does no harm.
+        """Make the tables of a release available for queries; the call is idempotent.
 
         Parameters
         ----------
@@ -89,7 +89,7 @@ class Engine(Protocol):
         CorruptFile
             A file of the tables is missing or damaged.
         TransientError
-            No room, or a database or file that cannot be reached now.
+            There is no room, or a database or file is not available.
         """
 
     def replace(self, schema: str, table: str, columns: Sequence[ReleaseColumn], rows: pa.Table) -> None:
@@ -106,7 +106,7 @@ class Engine(Protocol):
         """
 
     def replaced(self) -> Mapping[tuple[str, str], tuple[ReleaseColumn, ...]]:
-        """The service's own tables that were put in place, with their columns."""
+        """Return the service's own tables, by schema and name, with their columns."""
 
     def execute(
         self,
@@ -137,7 +137,7 @@ class Engine(Protocol):
         LimitExceeded
             It took longer than ``seconds``.
         DatabaseUnavailable
-            The database went away, also in the middle of the rows.
+            The connection to the database broke, maybe after some rows.
         """
 
     def save(
@@ -149,7 +149,7 @@ class Engine(Protocol):
         *,
         append: bool = False,
     ) -> tuple[int, int]:
-        """Create or extend ``mydb.<name>`` of a user, whole or not at all.
+        """Create or extend ``mydb.<name>`` of a user, in one transaction.
 
         Parameters
         ----------
@@ -172,7 +172,7 @@ class Engine(Protocol):
         """Drop ``mydb.<name>`` of ``owner``."""
 
     def ping(self) -> bool:
-        """Whether it answers."""
+        """Tell whether the engine answers."""
 
     def close(self) -> None:
-        """Let everything go."""
+        """Cancel running queries and close all connections."""

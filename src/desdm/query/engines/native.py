@@ -1,4 +1,4 @@
-"""The native copy of a release for DuckDB: written when it is absent or stale, can be deleted at any time."""
+"""Native copies of releases for DuckDB: written when absent or outdated; they can be deleted at any time."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pathlib import Path
 import duckdb
 
 from desdm.errors import CorruptFile, StorageFull, storage_error
-from desdm.query.engines.intact import require_intact
+from desdm.query.engines.digests import require_recorded_digests
 from desdm.query.engines.writing import SQL_TYPES, kind_of, quote
 from desdm.release.model import ReleaseColumn, ReleaseFile, ReleaseTable
 
 __all__ = ["discard", "make", "partitions", "projection", "source"]
 
-#: Rows that one block of the copy holds; a cone reads few of them.
+#: Rows of one block of the copy; a cone search reads few blocks.
 _BLOCK = 30_720
-#: The layout of the copy; another number makes all copies anew.
+#: Version of the copy's layout; with another number all copies are written again.
 _VERSION = 2
 
 
 def partitions(root: Path, table: ReleaseTable) -> list[Path]:
-    """Parquet files of a table in the order of ``hpix29``."""
+    """Return the Parquet files of a table in the order of ``hpix29``."""
 
     def place(path: Path) -> tuple[int, str]:
         name, order = path.name.partition(".")[0], 0
@@ -43,7 +43,7 @@ def partitions(root: Path, table: ReleaseTable) -> list[Path]:
 
 
 def source(root: Path, table: ReleaseTable) -> str:
-    """The Parquet files of a table as DuckDB reads them.
+    """Return the table function of DuckDB that reads the Parquet files of a table.
 
     ``can_have_nan``: minimum and maximum of Parquet leave NaN out, and DuckDB would conclude from a finite maximum that
     the column has none, and drop every test for it.
@@ -53,7 +53,7 @@ def source(root: Path, table: ReleaseTable) -> str:
 
 
 def projection(columns: Sequence[ReleaseColumn]) -> str:
-    """Select list that brings columns to the types of the engine; NaN, which is no value, becomes NULL.
+    """Return the select list that converts columns to the types of the engine; NaN becomes NULL.
 
     NaN is what is neither finite nor infinite: unlike ``isnan`` and comparisons, DuckDB evaluates these two on each row,
     whatever the statistics of a file say.
@@ -74,7 +74,7 @@ def projection(columns: Sequence[ReleaseColumn]) -> str:
 
 
 def _fingerprint(tables: Sequence[ReleaseTable], root: Path) -> str:
-    """Digest of the sources of a copy: names, types, and the files' sizes and times."""
+    """Return a digest of the sources of a copy: names, types, and the files' sizes and times."""
     facts: list[object] = [_VERSION]
     for table in tables:
         files = [
@@ -93,7 +93,7 @@ def make(
     memory: str,
     files: Sequence[ReleaseFile] = (),
 ) -> Path:
-    """Return the path of a release's native copy; write it where it is absent or older than the Parquet files.
+    """Return the path of a release's native copy; write it if it is absent or older than the Parquet files.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def make(
     root
         Directory of the release.
     memory
-        The most memory that the writing may take, as DuckDB writes it.
+        Largest memory for writing, in DuckDB's form (``4GB``).
     files
         Recorded files of the release: a copy is made only from files with their recorded digests.
 
@@ -123,7 +123,7 @@ def make(
     path = folder / f"{release}-{wanted[:16]}.duckdb"
     if path.is_file():
         return path
-    require_intact(release, tables, root, files)
+    require_recorded_digests(release, tables, root, files)
     temporary = folder / f".{release}-{secrets.token_hex(4)}.duckdb"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -147,7 +147,7 @@ def make(
 
 
 def discard(copy: Path) -> None:
-    """Remove a native copy, or whatever stands under its name."""
+    """Remove a native copy, or a directory of its name."""
     if copy.is_dir() and not copy.is_symlink():
         shutil.rmtree(copy)
     else:

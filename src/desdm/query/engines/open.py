@@ -1,4 +1,4 @@
-"""Opens the engine that the settings name: DuckDB in this process, or PostgreSQL."""
+"""Open the engine of an installation: DuckDB in this process, or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["open_engine"]
 
 
 def open_engine(config: Config, url: str | None = None) -> Engine:
-    """The engine of an installation.
+    """Open the engine of an installation.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["SCHEMA", "joining", "statements"]
 
-#: Schema of the functions and of what the loader notes.
+#: Schema of the functions and of the table of loaded releases.
 SCHEMA = "desdm_service"
 
 _SPREAD = """
@@ -144,12 +144,12 @@ _PARTS = [
 
 
 def joining(q3c: bool) -> str:
-    """The condition of joins by position: the index of Q3C, or nothing more than the exact test beside it."""
+    """Return the statement that creates the condition of joins by position: with the index of Q3C, else always true."""
     test = "q3c_join($1, $2, $3, $4, $5)" if q3c else "true"
     return f"""CREATE OR REPLACE FUNCTION desdm_service.desdm_join(float8, float8, float8, float8, float8)
     RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT {test} $$"""
 
 
 def statements() -> list[str]:
-    """What makes the functions, one statement each; again is no harm."""
+    """Return the statements that create the functions; they are idempotent."""
     return [f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}", _SPREAD, _GATHER, _INDEX, _CENTRE, _MEETS, *_PARTS]

@@ -16,9 +16,9 @@ from desdm.errors import DatabaseUnavailable
 __all__ = ["Connections", "abandon", "interrupt"]
 
 _IDLE = 8
-#: How long the server may take to hear that a query is to end, seconds.
+#: Timeout of a request to cancel a query, seconds.
 _HEARD = 2.0
-#: Servers from this version on look themselves whether the client is still there.
+#: First version of the server with client_connection_check_interval.
 _CHECKS = 140_000
 
 
@@ -28,7 +28,7 @@ class Connections:
     Parameters
     ----------
     url
-        ``postgresql://user@host/name``; the password stands there or where the settings keep it.
+        ``postgresql://user@host/name``; the password is in the URL or in the settings.
     """
 
     def __init__(self, url: str, config: Config | None = None) -> None:
@@ -42,12 +42,12 @@ class Connections:
 
     @contextmanager
     def taken(self) -> Iterator[psycopg.Connection[TupleRow]]:
-        """A connection, from those that are idle where one still lives; rolled back at the end.
+        """Yield a connection, an idle one if possible; it is rolled back at the end.
 
         Raises
         ------
         DatabaseUnavailable
-            None can be opened, or it broke.
+            A connection cannot be opened, or it broke.
         """
         conn = None
         try:
@@ -64,7 +64,7 @@ class Connections:
                 self._give(conn)
 
     def close(self) -> None:
-        """Close what is idle, and interrupt what works: a load, too, ends at its next step."""
+        """Close idle connections and cancel the statements of the others."""
         with self._lock:
             idle, self._idle = self._idle, []
             used = list(self._used)
@@ -85,7 +85,7 @@ class Connections:
                 conn.execute("BEGIN")
                 break
             except psycopg.OperationalError:
-                # It died while it lay idle; the next, or a new one, may live.
+                # The connection broke while it was idle.
                 conn.close()
         with self._lock:
             self._used.add(conn)
@@ -102,7 +102,7 @@ class Connections:
             options="-c timezone=UTC -c jit=off -c search_path=desdm_service,public",
         )
         if conn.info.server_version >= _CHECKS:
-            # A query whose server was killed would go on to its end otherwise.
+            # Otherwise a query goes on after this process was killed.
             conn.execute("SET client_connection_check_interval = '2s'")
             conn.commit()
         return conn

@@ -1,4 +1,4 @@
-"""Loads release tables into PostgreSQL: Parquet through COPY, with indexes on cell, identifier and position."""
+"""Load release tables into PostgreSQL: Parquet through COPY, with indexes on cell, identifier and position."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _FORMAT = csv.WriteOptions(include_header=False)
 
 
 def name(*parts: str) -> str:
-    """A name in SQL that is not merged with values by psycopg."""
+    """Quote a name for SQL without parameters."""
     return ".".join('"' + postgresql_name(p).replace('"', '""') + '"' for p in parts)
 
 
 def declared(columns: Sequence[ReleaseColumn]) -> str:
-    """Columns with their types; text is compared byte by byte, as DuckDB does."""
+    """Return the column definitions of CREATE TABLE; text is compared byte by byte, as DuckDB does."""
     types = SQL_TYPES["postgresql"]
     items = []
     for column in columns:
@@ -55,12 +55,12 @@ def load(conn: psycopg.Connection[TupleRow], table: ReleaseTable, root: Path, sc
     schema
         Schema that the table belongs to.
     q3c
-        Whether the extension Q3C is there, for an index on positions.
+        Whether the extension Q3C is installed, for an index on positions.
 
     Raises
     ------
     CorruptFile
-        A Parquet file cannot be read, or the rows are not as many as the release says.
+        A Parquet file cannot be read, or the number of rows is not that of the release.
     """
     where = name(schema, table.name)
     conn.execute(f"CREATE TABLE {where} ({declared(table.columns)})")
@@ -120,7 +120,7 @@ def copy_in(
 
 
 def _flat(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Lists as PostgreSQL writes them: {1,2}."""
+    """Convert lists to PostgreSQL's text form: {1,2}."""
     if not any(pa.types.is_list(f.type) or pa.types.is_large_list(f.type) for f in batch.schema):
         return batch
     arrays = []

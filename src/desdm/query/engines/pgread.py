@@ -1,4 +1,4 @@
-"""Reads the answer of PostgreSQL as it comes: COPY in CSV, parsed by Arrow."""
+"""Reader of the rows of a PostgreSQL query: COPY in CSV, parsed by Arrow."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _TYPES = {
 }
 
 
-#: Bytes of CSV that make a batch; the first one is small, so that the first rows do not wait.
+#: Bytes of CSV of the first batch, which is small so that its rows arrive early, and of the others.
 _FIRST, _BLOCK = 1 << 16, 1 << 20
 
 
 def batches(copy: psycopg.Copy, columns: Sequence[ReleaseColumn]) -> Iterator[pa.RecordBatch]:
-    """Rows of a COPY (query) TO STDOUT (FORMAT csv) as they come; no rows are one empty batch.
+    """Yield the rows of COPY (query) TO STDOUT (FORMAT csv) as they arrive; one empty batch if there are none.
 
-    The client library hands on whole rows, so that a block is cut between two of them.
+    The client library returns whole rows, so that a batch ends with a row.
     """
     kinds = [kind_of(c) for c in columns]
     names = [c.name for c in columns]
     types = {n: _TYPES.get(k, pa.string()) for n, k in zip(names, kinds, strict=True)}
     read = csv.ReadOptions(column_names=names, use_threads=False, block_size=_BLOCK * 64)
-    # A single column without a value is an empty line; it counts.
+    # NULL in a single column is an empty line, which counts as a row.
     parse = csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
     convert = csv.ConvertOptions(
         column_types=types,

@@ -1,4 +1,4 @@
-"""Rows uploaded into PostgreSQL with a query: cleaned, and as arrays where no table can be created."""
+"""Uploads in PostgreSQL: without NaN, and as arrays where no table can be created."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["cleaned", "with_uploads"]
 
 
 def cleaned(batches: Iterator[pa.RecordBatch], columns: Sequence[ReleaseColumn]) -> Iterator[pa.RecordBatch]:
-    """Rows with the columns in order, and NULL for NaN, which is no value."""
+    """Yield the rows with the columns in order and NULL for NaN."""
     for batch in batches:
         arrays = []
         for column in columns:

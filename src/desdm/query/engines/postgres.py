@@ -1,4 +1,4 @@
-"""The engine of a site: release tables in PostgreSQL, with B-trees on ``hpix29`` and, where it is installed, Q3C."""
+"""PostgreSQL engine: release tables with B-trees on ``hpix29`` and, if it is installed, an index of Q3C."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from psycopg.rows import TupleRow
 from desdm.config import Config
 from desdm.errors import ConflictError, DatabaseUnavailable, DesdmError, NotFoundError
 from desdm.query.engines import pgcells, pgload, pgread, scalars
+from desdm.query.engines.digests import require_recorded_digests
 from desdm.query.engines.faults import public_error
-from desdm.query.engines.intact import require_intact
 from desdm.query.engines.model import Cancel, Query, Upload
 from desdm.query.engines.pgconnect import Connections, abandon, interrupt
 from desdm.query.engines.pgload import name
@@ -29,13 +29,11 @@ from desdm.release.model import ReleaseColumn, ReleaseFile, ReleaseTable
 
 __all__ = ["PostgresEngine"]
 
-#: How long the end of the engine waits for a query to end, seconds.
+#: Seconds that `close` waits for running queries.
 _PATIENCE = 1.0
-_NOT_HERE = (
-    "this server only reads its database, no table can be created or dropped; ask a server that writes"
-)
+_NOT_HERE = "the database of this server is read-only: tables cannot be changed; use a server that can write"
 _LOCK = 5_150_429
-#: The way in which releases are loaded; another number loads all of them anew. 2: NaN of every file is NULL.
+#: Version of the loading; with another number all releases are loaded again. 2: NaN of every file is NULL.
 _LOADING = 2
 
 
@@ -45,7 +43,7 @@ class PostgresEngine:
     Parameters
     ----------
     url
-        ``postgresql://user@host/name``; the password stands there or where the settings keep it.
+        ``postgresql://user@host/name``; the password is in the URL or in the settings.
     """
 
     dialect = "postgresql"
@@ -57,13 +55,13 @@ class PostgresEngine:
         self._own: dict[tuple[str, str], tuple[ReleaseColumn, ...]] = {}
         with self._connections.taken() as conn:
             row = conn.execute("SHOW transaction_read_only").fetchone()
-            #: a mirror that follows, or one that is set so: nothing can be created there, no temporary table either
+            #: a read-only database, such as a standby: not even temporary tables can be created
             self._reads_only = row is not None and row[0] == "on"
             conn.commit()
             self.q3c = self._prepare(conn)
 
     def _prepare(self, conn: psycopg.Connection[TupleRow]) -> bool:
-        """Make schema and functions; whether Q3C is there."""
+        """Create schema and functions; return whether Q3C is installed."""
         if not self._reads_only:
             conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             for statement in (*pgcells.statements(), *scalars.statements()):
@@ -76,7 +74,7 @@ class PostgresEngine:
                 conn.execute("CREATE EXTENSION IF NOT EXISTS q3c")
                 conn.commit()
             except psycopg.Error:
-                # Not installed, or not for this user: it is an accelerator, nothing more.
+                # Q3C is not installed, or this user may not create extensions; queries work without it.
                 conn.rollback()
         extension = conn.execute("SELECT 1 FROM pg_extension WHERE extname = 'q3c'").fetchone()
         if not self._reads_only:
@@ -84,12 +82,12 @@ class PostgresEngine:
         conn.commit()
         return extension is not None
 
-    # What there is to ask
+    # Tables
 
     def attach(
         self, release: str, tables: Sequence[ReleaseTable], root: Path, files: Sequence[ReleaseFile] = ()
     ) -> None:
-        """Load a release that is not in the database yet, or not as it is now; whole or not at all.
+        """Load a release that is not in the database or differs from it, in one transaction.
 
         Parameters
         ----------
@@ -108,9 +106,9 @@ class PostgresEngine:
                 return
             if self._reads_only:
                 raise ConflictError(
-                    f"{release} is not in this database yet, and it can only be read; load it where it is written"
+                    f"{release} is not in this database, which is read-only; load it with a server that can write"
                 )
-            require_intact(release, tables, root, files)
+            require_recorded_digests(release, tables, root, files)
             conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             if self._loaded(conn, release) == wanted:
                 return
@@ -158,8 +156,8 @@ class PostgresEngine:
         self, conn: psycopg.Connection[TupleRow], where: str, columns: Sequence[ReleaseColumn], rows: pa.Table
     ) -> None:
         """Replace the rows of one of the service's own tables, and the table if its columns changed."""
-        # A table is dropped only where its columns changed: that waits for everybody who reads it, and who comes
-        # later waits, too. Other rows do not.
+        # A table is dropped only if its columns changed: DROP waits for running queries and blocks new ones; other rows
+        # do not.
         declared = pgload.declared(columns)
         comment = conn.execute(
             "SELECT obj_description(to_regclass(%s), 'pg_class')", (where.replace("%%", "%"),)
@@ -189,7 +187,7 @@ class PostgresEngine:
         return pgload.copy_in(conn, name(*where), cleaned(iter(batches), columns))
 
     def replaced(self) -> Mapping[tuple[str, str], tuple[ReleaseColumn, ...]]:
-        """The service's own tables with their columns."""
+        """Return the service's own tables with their columns."""
         return self._own
 
     # Queries
@@ -204,7 +202,7 @@ class PostgresEngine:
         seconds: float | None = None,
         cancel: Cancel | None = None,
     ) -> Iterator[Iterator[pa.RecordBatch]]:
-        """Run a query; its rows come as the database sends them, and it ends when the context does.
+        """Run a query and yield its rows as the database sends them; it ends with the context.
 
         Parameters
         ----------
@@ -224,7 +222,7 @@ class PostgresEngine:
         LimitExceeded
             It took longer than ``seconds``.
         DatabaseUnavailable
-            The database went away, also in the middle of the rows.
+            The connection to the database broke, maybe after some rows.
         """
         with self._connections.taken() as conn:
             running = Running(lambda: interrupt(conn), seconds, cancel)
@@ -235,7 +233,7 @@ class PostgresEngine:
                 finally:
                     self._running.discard(running)
             if running.was_ended:
-                # What was sent to end this query might reach the next one on the same connection.
+                # The cancel request might reach the next query on the same connection.
                 conn.close()
 
     def _rows(
@@ -264,7 +262,7 @@ class PostgresEngine:
                 try:
                     yield from pgread.batches(copy, query.columns)
                 except GeneratorExit:
-                    # Who reads left in the middle: the rest is not fetched, the connection goes.
+                    # The reader stopped early: the connection is closed, because the rest of the rows is not fetched.
                     if conn.info.transaction_status is psycopg.pq.TransactionStatus.ACTIVE:
                         abandon(conn)
                     raise
@@ -293,7 +291,7 @@ class PostgresEngine:
         *,
         append: bool = False,
     ) -> tuple[int, int]:
-        """Create or extend a table of a user, whole or not at all.
+        """Create or extend a table of a user, in one transaction.
 
         Parameters
         ----------
@@ -348,7 +346,7 @@ class PostgresEngine:
             raise ConflictError(_NOT_HERE) from None
 
     def ping(self) -> bool:
-        """Whether it answers."""
+        """Tell whether the database answers."""
         try:
             with self._connections.taken() as conn:
                 return conn.execute("SELECT 1").fetchone() == (1,)
@@ -356,7 +354,7 @@ class PostgresEngine:
             return False
 
     def close(self) -> None:
-        """End what is under way and close the connections."""
+        """Cancel running queries and close the connections."""
         for running in list(self._running):
             running.end()
         self._connections.close()
@@ -365,6 +363,6 @@ class PostgresEngine:
 
 
 def _fingerprint(tables: Sequence[ReleaseTable]) -> str:
-    """What a release holds: published ones never change, so names, types and counts say it."""
+    """Return a digest of names, types and row counts, which identify a published release since it never changes."""
     facts = [(t.name, t.row_count, t.path, [(c.name, kind_of(c)) for c in t.columns]) for t in tables]
     return hashlib.sha256(json.dumps([_LOADING, facts]).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Regions as text (STC-S: ``POLYGON ICRS …``, ``CIRCLE ICRS …``): whether a circle touches them."""
+"""Regions as text (STC-S: ``POLYGON ICRS …``, ``CIRCLE ICRS …``) and their intersection with circles."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Region:
     radius: float = 0.0
 
     def meets(self, ra: float, dec: float, radius: float) -> bool:
-        """Tell whether a circle touches the region.
+        """Tell whether a circle intersects the region.
 
         Parameters
         ----------
@@ -43,7 +43,7 @@ class Region:
 
 
 def read(text: str) -> Region | None:
-    """A region from its text; None if it is none that is known."""
+    """Parse a region; return None for other text."""
     words = text.split()
     numbers = []
     for word in words[1:]:

@@ -1,4 +1,4 @@
-"""A query under way: its deadline, its end from another thread, and that nothing is let go under a reader."""
+"""Running queries: deadline, cancellation from another thread, and a lock that protects the reader of the rows."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from desdm.query.engines.model import Cancel
 
 __all__ = ["Running"]
 
-#: How long whoever lets go of a query waits for a thread that still reads from it, and how often it says so.
+#: Seconds that `stop` waits for a thread that still reads, and seconds between its requests to cancel.
 _PATIENCE, _AGAIN = 5.0, 0.2
 
 
 class Running:
-    """One query, from its start to the moment when its connection is free again.
+    """One query, from its start until its connection can be reused.
 
     A connection must not be closed, reused or rolled back while a thread waits in it: PostgreSQL's
-    client holds a lock as long as a COPY is open, DuckDB refuses. So the reader holds a lock for each batch, and
-    whoever lets go asks the database to end first, and then waits for that lock.
+    client holds a lock as long as a COPY is open, DuckDB refuses. So the reader holds a lock for each batch;
+    `stop` asks the database to cancel the query and then waits for that lock.
 
     Parameters
     ----------
     interrupt
-        Asks the database to end the query; comes back at once.
+        Asks the database to cancel the query; returns at once.
     seconds
-        How long it may take; None: for ever.
+        Largest duration, seconds; None: no limit.
     """
 
     def __init__(self, interrupt: Callable[[], None], seconds: float | None, cancel: Cancel | None) -> None:
@@ -42,7 +42,7 @@ class Running:
         self._late = self._over = False
         self._rows: Generator[pa.RecordBatch] | None = None
         self._timer: threading.Timer | None = None
-        #: whether the database got a request to cancel it; then its connection is not reused
+        #: whether the database was asked to cancel it; then its connection is not reused
         self.was_ended = False
 
     def __enter__(self) -> Self:
@@ -67,18 +67,18 @@ class Running:
             self._over = True
 
     def end(self) -> None:
-        """Ask the database to end the query; nothing happens if it has ended."""
+        """Ask the database to cancel the query; do nothing if it has ended."""
         with self._lock:
             if not self._over:
                 self.was_ended = True
                 self._interrupt()
 
     def stop(self, patience: float) -> bool:
-        """End what is read at this moment and close the answer; whether nobody reads any more."""
+        """Cancel the query and close its rows; return whether no thread reads from it any more."""
         until = time.monotonic() + patience
         free = self._reading.acquire(blocking=False)
         while not free and time.monotonic() < until:
-            # An end that comes before the statement began ends nothing: it is repeated.
+            # A request before the statement began has no effect, so it is repeated.
             self.end()
             free = self._reading.acquire(timeout=_AGAIN)
         if free:
@@ -91,7 +91,7 @@ class Running:
         return free
 
     def rows(self, batches: Generator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """The batches, each fetched under the reader's lock."""
+        """Yield the batches, each fetched under the reader's lock."""
         self._rows = batches
         while True:
             with self._reading:
@@ -103,10 +103,10 @@ class Running:
             yield batch
 
     def fault(self) -> DesdmError:
-        """What to say of a query that was ended."""
+        """Return the error of a cancelled query."""
         return ended(self._seconds, self._late)
 
     def _expire(self) -> None:
-        """End the statement because its time is over."""
+        """Cancel the query at its deadline."""
         self._late = True
         self.end()

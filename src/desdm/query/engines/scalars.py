@@ -1,6 +1,6 @@
-"""Functions of plain values that the engines lack or compute differently: rounding, remainder, texts that become values.
+"""Scalar functions that the engines lack or compute differently: rounding, remainder, conversion of text.
 
-Both round by the same steps in binary64, each of which IEEE 754 defines to the last bit. The unit, 10^-n, is
+Both engines round by the same operations in binary64, whose results IEEE 754 defines exactly. The unit, 10^-n, is
 ``times / over``: one of them is 1, the other a power of ten up to 10^18, which a double holds exactly. With a whole number
 k below 2^53, ``k * times / over`` is therefore the double nearest to k units.
 """
@@ -15,7 +15,7 @@ from desdm.timestamps import PATTERN, parse_timestamp
 
 __all__ = ["define", "statements"]
 
-#: Numbers of so many units and more are their own multiples of the unit: a double holds no further digit.
+#: Numbers of at least so many units are not rounded: a double has no more digits.
 _WHOLE = 4503599627370496.0  # 2^52
 
 _SIZE = f"abs(v) >= {_WHOLE!r}::float8 * times / over"
@@ -23,7 +23,7 @@ _COUNT = "floor(abs(v) * over / times)"
 _TRUNCATED = f"""CASE WHEN ({_COUNT} + 1::float8) * times / over <= abs(v) THEN {_COUNT} + 1::float8
   WHEN {_COUNT} * times / over <= abs(v) THEN {_COUNT} ELSE {_COUNT} - 1::float8 END"""
 
-#: A lambda, so that the value is computed once however often it stands in the expression.
+#: A lambda, so that a value that occurs several times in the expression is computed once.
 _DUCKDB_TRUNCATE = f"""CREATE MACRO desdm_truncate(x, over, times) AS
 list_transform([x], lambda v: CASE WHEN {_SIZE} THEN v
   ELSE sign(v) * ({_TRUNCATED}) * times / over END)[1]"""
@@ -33,7 +33,7 @@ list_transform([x], lambda v: CASE WHEN {_SIZE} THEN v
     AND (2::float8 * k + 1::float8) * times / (2::float8 * over) <= abs(v)
     THEN k + 1::float8 ELSE k END * times / over)[1] END)[1]"""
 
-#: PostgreSQL refuses a quotient that comes too near to zero, so that what is less than half a unit is 0 at once.
+#: PostgreSQL raises an error for a quotient that underflows, so numbers below a quarter of the unit give 0 directly.
 _POSTGRESQL_ROUND = f"""
 CREATE OR REPLACE FUNCTION desdm_service.desdm_{{name}}(x float8, over float8, times float8) RETURNS float8
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
@@ -133,13 +133,13 @@ _POSTGRESQL_WHOLE = _POSTGRESQL_NUMBER.format(
 
 
 def _timestamps(texts: pa.ChunkedArray) -> pa.Array:
-    """Return the timestamps of texts; `ValueError` for one that is none."""
+    """Return the timestamps of texts; `ValueError` for a text that is not a timestamp."""
     values = [None if text is None else parse_timestamp(text) for text in texts.to_pylist()]
     return pa.array(values, pa.timestamp("us"))
 
 
 def define(conn: duckdb.DuckDBPyConnection) -> None:
-    """Make the functions known to DuckDB."""
+    """Create the functions in DuckDB."""
     conn.execute(_DUCKDB_TRUNCATE)
     conn.execute(_DUCKDB_ROUND)
     conn.execute(_DUCKDB_FLOATING)
@@ -148,7 +148,7 @@ def define(conn: duckdb.DuckDBPyConnection) -> None:
 
 
 def statements() -> list[str]:
-    """Return what makes the functions in PostgreSQL, one statement each; they can be run again."""
+    """Return the statements that create the functions in PostgreSQL; they are idempotent."""
     return [
         _POSTGRESQL_ROUND.format(name="truncate", step=""),
         _POSTGRESQL_ROUND.format(name="round", step=_HALF),

@@ -1,4 +1,4 @@
-"""What everybody who writes SQL for an engine shares: types, names, the kinds of columns."""
+"""SQL of both engines: types, quoted names, and the kinds of columns."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ _LONGEST_NAME = 63
 
 
 def postgresql_name(name: str) -> str:
-    """The name itself, or another one where PostgreSQL cuts it (at 63 bytes) or keeps it for its system columns."""
+    """Return a name, or a replacement if PostgreSQL truncates it (at 63 bytes) or reserves it for a system column."""
     if name.lower() in _SYSTEM_COLUMNS or len(name.encode()) > _LONGEST_NAME:
         return f"{name[:12]}~{hashlib.sha256(name.encode()).hexdigest()[:24]}"
     return name
 
 
 def quote(name: str, dialect: Dialect) -> str:
-    """An identifier in SQL: the one place where a name comes into a statement."""
+    """Quote an identifier for SQL; every name in a statement is quoted here."""
     if dialect == "duckdb":
         return '"' + name.replace('"', '""') + '"'
     return '"' + postgresql_name(name).replace('"', '""').replace("%", "%%") + '"'
 
 
 def kind_of(column: ReleaseColumn) -> str:
-    """The kind of a column's values."""
+    """Return the kind of a column's values."""
     if column.xtype in XTYPES:
         return "timestamp"
     if column.xtype in ("point", "circle", "polygon", "adql:REGION", "adql:region"):

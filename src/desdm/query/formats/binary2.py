@@ -68,25 +68,25 @@ class Base64:
     Attributes
     ----------
     rest
-        Bytes that do not fill three; the next piece begins with them.
+        Bytes after the last complete group of three; the next piece must begin with them.
     """
 
     def __init__(self) -> None:
         self.rest: Bytes = np.empty(0, np.uint8)
 
     def feed(self, piece: Bytes) -> bytes:
-        """Letters of the next piece, which begins with ``rest``, and a line's end, so that no line is endless."""
+        """Return the base64 of the next piece, which begins with ``rest``, as one line."""
         whole = len(piece) // 3 * 3
         self.rest = piece[whole:].copy()
         return binascii.b2a_base64(piece[:whole].data)
 
     def end(self) -> bytes:
-        """Letters of what is left."""
+        """Return the base64 of the remaining bytes."""
         return binascii.b2a_base64(self.rest.data)
 
 
 def rows(batch: pa.RecordBatch, columns: Sequence[ReleaseColumn], before: Bytes = _NONE) -> Bytes:
-    """The bytes of a batch's rows.
+    """Encode the rows of a batch.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def rows(batch: pa.RecordBatch, columns: Sequence[ReleaseColumn], before: Bytes 
     columns
         Their description.
     before
-        Bytes in front of the rows: `Base64.rest`, which spares a copy of all rows.
+        Bytes in front of the rows: `Base64.rest`; this saves a copy of all rows.
 
     Returns
     -------
@@ -105,17 +105,19 @@ def rows(batch: pa.RecordBatch, columns: Sequence[ReleaseColumn], before: Bytes 
     count = batch.num_rows
     mask = np.zeros((count, (len(columns) + 7) // 8), np.uint8)
     fixed: dict[int, Bytes] = {-1: mask}
-    loose: dict[int, tuple[Longs, Bytes, int]] = {}
+    variable_columns: dict[int, tuple[Longs, Bytes, int]] = {}
     for j, (array, column) in enumerate(zip(batch.columns, columns, strict=True)):
         if array.null_count:
-            gone = array.is_null().to_numpy(zero_copy_only=False)
-            mask[:, j >> 3] |= gone.astype(np.uint8) << np.uint8(7 - (j & 7))
+            nulls = array.is_null().to_numpy(zero_copy_only=False)
+            mask[:, j >> 3] |= nulls.astype(np.uint8) << np.uint8(7 - (j & 7))
         if column.datatype in ("char", "unicodeChar") or (is_array(column) and size_of(column) is None):
-            loose[j] = variable(array, column)
+            variable_columns[j] = variable(array, column)
         else:
             fixed[j] = values(array, column)
-    length = np.full(count, sum(piece.shape[1] for piece in fixed.values()) + 4 * len(loose), np.int64)
-    for offsets, _, _ in loose.values():
+    length = np.full(
+        count, sum(piece.shape[1] for piece in fixed.values()) + 4 * len(variable_columns), np.int64
+    )
+    for offsets, _, _ in variable_columns.values():
         length += np.diff(offsets)
     at = np.full(count, len(before), np.int64)
     at[1:] += np.cumsum(length[:-1])
@@ -125,7 +127,7 @@ def rows(batch: pa.RecordBatch, columns: Sequence[ReleaseColumn], before: Bytes 
         if j in fixed:
             _put_fixed(out, at, fixed[j])
         else:
-            offsets, data, width = loose[j]
+            offsets, data, width = variable_columns[j]
             _put_variable(out, at, offsets, data, width)
     return out
 
@@ -161,7 +163,7 @@ def values(array: pa.Array, column: ReleaseColumn, null: int = 0) -> Bytes:
 
 
 def variable(array: pa.Array, column: ReleaseColumn) -> tuple[Longs, Bytes, int]:
-    """Offsets (rows + 1, in bytes), bytes, and bytes an element of cells that differ in length; nulls are empty."""
+    """Return offsets (rows + 1, bytes), data and element size of variable-length cells; nulls are empty."""
     if array.null_count:
         empty = pa.scalar("" if pa.types.is_string(array.type) else [], array.type)
         array = array.fill_null(empty) if pa.types.is_string(array.type) else pc.coalesce(array, empty)
@@ -194,7 +196,7 @@ def _scalar(column: ReleaseColumn) -> ReleaseColumn:
 
 
 def elements(array: pa.Array) -> pa.Array:
-    """All elements of cells of one length in a row; those of a null cell are null."""
+    """Return the elements of fixed-length cells as one array; those of a null cell are null."""
     if array.null_count:
         array = pc.if_else(array.is_valid(), array, pa.scalar([None] * array.type.list_size, array.type))
     return array.flatten()

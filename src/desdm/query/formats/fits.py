@@ -1,4 +1,4 @@
-"""FITS binary tables (FITS 4.0, section 7.3): rows wait in a temporary file until their number is known."""
+"""Writer of FITS binary tables (FITS 4.0, section 7.3); rows are in a temporary file until their number is known."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ _CODES = {
     "float": ("E", 4),
     "double": ("D", 8),
 }
-#: Least and greatest value of integer columns. The null (TNULL) is one that does not occur (FITS 4.0, section 7.3.2).
+#: Smallest and largest value of integer types. The null (TNULL) is a value that does not occur (FITS 4.0, section 7.3.2).
 _LIMITS = {"short": (-(2**15), 2**15 - 1), "int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
-#: Text up to this long is padded; longer text goes to the heap, so that one long cell does not widen all rows.
+#: Text up to this length is padded; longer text is in the heap, so that one long cell does not widen all rows.
 _PADDED = 256
 
 
 class _Column:
-    """One column on its way into a table: its greatest length is known when all rows have come."""
+    """A column of the table, whose largest length and null are known after the last row."""
 
     def __init__(self, column: ReleaseColumn) -> None:
         self.column = column
-        self.loose = is_array(column) and size_of(column) is None
+        self.in_heap = is_array(column) and size_of(column) is None
         self.longest, self.heap = 0, 0
         #: of a column of integers: the null, whether there are any, and the least and greatest value
         self.null, self.has_nulls = 0, False
         self.least: int | None = None
         self.most: int | None = None
 
-    def look(self, array: pa.Array) -> pa.Array:
-        """Take note of a batch's cells; text comes back in ASCII, which is all that FITS allows."""
+    def convert(self, array: pa.Array) -> pa.Array:
+        """Return a batch's cells, text in ASCII (FITS allows no other); record lengths, nulls and range."""
         if self.column.datatype in TEXT:
             array = pc.replace_substring_regex(array, r"[^\x20-\x7e]", "?")
             lengths = pc.binary_length(array)
-        elif self.loose:
+        elif self.in_heap:
             lengths = pc.list_value_length(array)
         else:
             if self._is_integer:
-                self._look_at_integers(array)
+                self._note_integers(array)
             return array
         self.longest = max(self.longest, pc.max(lengths).as_py() or 0)
         self.heap += pc.sum(lengths).as_py() or 0
@@ -65,16 +65,16 @@ class _Column:
         """Whether its cells are one integer each."""
         return self.column.datatype in _LIMITS and not is_array(self.column)
 
-    def _look_at_integers(self, array: pa.Array) -> None:
-        """Take note of nulls and of the range of a batch."""
+    def _note_integers(self, array: pa.Array) -> None:
+        """Record nulls and range of a batch."""
         self.has_nulls = self.has_nulls or array.null_count > 0
         bounds = pc.min_max(array).as_py()
         if bounds["min"] is not None:
             self.least = bounds["min"] if self.least is None else min(self.least, bounds["min"])
             self.most = bounds["max"] if self.most is None else max(self.most, bounds["max"])
 
-    def settle(self, again: Callable[[], Iterator[pa.Array]]) -> None:
-        """All rows have come: decide between cells of one size and the heap, and on the null.
+    def finish(self, again: Callable[[], Iterator[pa.Array]]) -> None:
+        """After the last row, choose between padded cells and the heap, and the null.
 
         Parameters
         ----------
@@ -87,7 +87,7 @@ class _Column:
             The column has nulls, and every value of its type occurs.
         """
         if self.column.datatype in TEXT:
-            self.loose = self.longest > _PADDED
+            self.in_heap = self.longest > _PADDED
         if self._is_integer:
             low, high = _LIMITS[self.column.datatype]
             if self.least is None or self.least > low or not self.has_nulls:
@@ -98,34 +98,34 @@ class _Column:
                 self.null = self._free_value(again())
 
     def _free_value(self, batches: Iterator[pa.Array]) -> int:
-        """The least value of the type that does not occur."""
+        """Return the smallest value of the type that does not occur."""
         low, high = _LIMITS[self.column.datatype]
         present = np.unique(np.concatenate([batch.drop_null().to_numpy() for batch in batches]))
         gaps = np.flatnonzero(present[1:] != present[:-1] + 1)
         if not gaps.size:
             raise UsageError(
-                f"{self.column.name}: every value from {low} to {high} occurs, so that FITS has none left for what is "
-                "missing; ask for VOTable, CSV or Parquet"
+                f"{self.column.name}: every value from {low} to {high} occurs, so that none is left for "
+                "the null of FITS; request VOTable, CSV or Parquet"
             )
         return int(present[gaps[0]]) + 1
 
     @property
     def needs_null(self) -> bool:
-        """Whether the header must tell a null: not where the least value of the type is a value."""
+        """Whether the header needs TNULL: not if the smallest value of the type occurs and the column has no nulls."""
         return self._is_integer and (self.has_nulls or self.least is None or self.least > self.null)
 
     @property
     def form(self) -> str:
         """TFORM."""
         if self.column.datatype in TEXT:
-            return f"1QA({self.longest})" if self.loose else f"{max(self.longest, 1)}A"
+            return f"1QA({self.longest})" if self.in_heap else f"{max(self.longest, 1)}A"
         code, _ = _CODES[self.column.datatype]
-        return f"1Q{code}({self.longest})" if self.loose else f"{size_of(self.column) or 1}{code}"
+        return f"1Q{code}({self.longest})" if self.in_heap else f"{size_of(self.column) or 1}{code}"
 
     @property
     def width(self) -> int:
         """Bytes in each row."""
-        if self.loose:
+        if self.in_heap:
             return 16
         if self.column.datatype in TEXT:
             return max(self.longest, 1)
@@ -135,18 +135,20 @@ class _Column:
     def heap_bytes(self) -> int:
         """Bytes in the heap."""
         return (
-            self.heap * (1 if self.column.datatype in TEXT else _CODES[self.column.datatype][1]) * self.loose
+            self.heap
+            * (1 if self.column.datatype in TEXT else _CODES[self.column.datatype][1])
+            * self.in_heap
         )
 
     def cells(self, array: pa.Array, at: int) -> tuple[Bytes, int]:
-        """Bytes of shape (rows, width), and where in the heap the next batch's cells begin."""
-        if not self.loose and self.column.datatype not in TEXT:
+        """Return bytes of shape (rows, width), and the offset in the heap of the next batch's cells."""
+        if not self.in_heap and self.column.datatype not in TEXT:
             cell_bytes = values(array, self.column, self.null)
             if self.column.datatype == "boolean":
                 cell_bytes = np.where(cell_bytes == ord("?"), np.uint8(0), cell_bytes)
             return cell_bytes, at
         offsets, data, element = variable(array, _ascii(self.column))
-        if self.loose:
+        if self.in_heap:
             sizes = np.diff(offsets)
             pairs = np.stack([sizes // element, at + offsets[:-1]], axis=1).astype(">i8")
             return pairs.view(np.uint8).reshape(len(array), 16), at + int(offsets[-1])
@@ -174,10 +176,10 @@ def table(rows: Rows, infos: Sequence[tuple[str, str, str]], title: str) -> Iter
     with tempfile.TemporaryFile(prefix="desdm-fits-") as spool:
         with pa.ipc.new_stream(spool, rows.schema) as writer:
             for batch in rows:
-                arrays = [c.look(array) for c, array in zip(columns, batch.columns, strict=True)]
+                arrays = [c.convert(array) for c, array in zip(columns, batch.columns, strict=True)]
                 writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=rows.schema))
         for i, column in enumerate(columns):
-            column.settle(partial(_column_again, spool, i))
+            column.finish(partial(_column_again, spool, i))
         width, heap = sum(c.width for c in columns), sum(c.heap_bytes for c in columns)
         yield _header(columns, rows, width, heap, infos, title)
         starts, at = [], 0
@@ -191,7 +193,7 @@ def table(rows: Rows, infos: Sequence[tuple[str, str, str]], title: str) -> Iter
                 pieces.append(cells)
             yield np.concatenate(pieces, axis=1).tobytes()
         for i, column in enumerate(columns):
-            if column.loose:
+            if column.in_heap:
                 for batch in _again(spool):
                     yield variable(batch.columns[i], _ascii(column.column))[1].tobytes()
         yield b"\0" * (-(width * rows.count + heap) % _BLOCK)

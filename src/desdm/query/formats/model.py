@@ -1,4 +1,4 @@
-"""The formats of answers: names, media types, and which one a request means."""
+"""Formats of answers: names, media types, and the selection by a request."""
 
 from __future__ import annotations
 
@@ -11,22 +11,18 @@ __all__ = ["FORMATS", "Format", "choose"]
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format in which a table goes out.
+    """One format of a table in an answer.
 
     Attributes
     ----------
     name
-        Short name, as a caller writes it.
+        Short name.
     mime
         Media type of the answer.
     extension
-        Of a file that holds it, without the dot.
+        File extension, without the dot.
     aliases
-        Other names and media types that mean it, in small letters without blanks.
-    reports_cuts
-        Whether it can say that there are more rows (QUERY_STATUS OVERFLOW).
-    reports_errors
-        Whether its end can say that an error cut the rows off (DALI 1.1, section 4.4.1: INFO after the TABLE).
+        Other names and media types, in lower case without blanks.
     """
 
     name: str
@@ -36,6 +32,7 @@ class Format:
 
     @property
     def reports_cuts(self) -> bool:
+        """Whether the format can state that rows were left out (QUERY_STATUS OVERFLOW)."""
         return self.name not in ("csv", "tsv")
 
     @property
@@ -45,6 +42,7 @@ class Format:
 
     @property
     def reports_errors(self) -> bool:
+        """Whether the format can state after the rows that an error ended them (DALI 1.1, section 4.4.1)."""
         return self.extension == "vot"
 
 
@@ -89,18 +87,18 @@ FORMATS: tuple[Format, ...] = (
 
 
 def choose(requested: str | None) -> Format:
-    """The format that a request means.
+    """Return the format that a request names.
 
     Parameters
     ----------
     requested
         Value of RESPONSEFORMAT or FORMAT (DALI 1.1, 3.4.3): a short name or a media type, whatever its case;
-        None or empty for the default. ``charset`` and ``header`` in a media type change nothing.
+        None or empty for the default. ``charset`` and ``header`` in a media type are ignored.
 
     Raises
     ------
     UsageError
-        If there is no such format; the text lists what there is.
+        If there is no such format; the message lists the formats.
     """
     if not requested or not requested.strip():
         return FORMATS[0]

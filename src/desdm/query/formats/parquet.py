@@ -1,4 +1,4 @@
-"""Parquet as it comes: row groups go out one by one, units and UCDs in the metadata of each field."""
+"""Writer of Parquet, one row group at a time, with units and UCDs in the metadata of each field."""
 
 from __future__ import annotations
 
@@ -12,40 +12,43 @@ from desdm.release.model import ReleaseColumn
 
 __all__ = ["metadata_of", "table"]
 
-#: Rows a row group: readers skip by these, and one stays in memory.
+#: Rows of a row group, which is in memory while it is written.
 _GROUP = 100_000
 
 
 class _Pipe:
-    """What a Parquet writer takes for a file: keeps the bytes until somebody takes them."""
+    """File object for the Parquet writer, from which the written bytes are taken."""
 
     closed = False
 
     def __init__(self) -> None:
-        self._held: list[bytes] = []
-        self._at = 0
+        self._pieces: list[bytes] = []
+        self._size = 0
 
     def write(self, data: bytes) -> int:
-        self._held.append(bytes(data))
-        self._at += len(data)
+        """Keep bytes."""
+        self._pieces.append(bytes(data))
+        self._size += len(data)
         return len(data)
 
     def tell(self) -> int:
-        return self._at
+        """Return the number of bytes written."""
+        return self._size
 
     def flush(self) -> None:
-        """Nothing to do: bytes are taken, not written."""
+        """Do nothing: the bytes are not buffered."""
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing."""
 
     def take(self) -> bytes:
-        taken, self._held = b"".join(self._held), []
+        """Return and forget the bytes kept so far."""
+        taken, self._pieces = b"".join(self._pieces), []
         return taken
 
 
 def metadata_of(column: ReleaseColumn, utype: str = "") -> dict[str, str]:
-    """What a field's metadata says of a column: description, unit, UCD, and the VOTable type where it adds something."""
+    """Return the metadata of a column's field: description, unit, UCD, xtype and utype, if they are not empty."""
     description = {
         "description": column.text,
         "unit": column.unit,

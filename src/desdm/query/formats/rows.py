@@ -1,4 +1,4 @@
-"""Rows on their way out: cut to MAXREC, each column in the one Arrow type that its VOTable data type means."""
+"""Rows of an answer: at most MAXREC, each column in the Arrow type of its VOTable data type."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from desdm.errors import FatalError
-from desdm.query.names import distinct_names
 from desdm.release.model import ReleaseColumn
 
-__all__ = ["TEXT", "Rows", "arrow_type", "is_array", "size_of"]
+__all__ = ["TEXT", "Rows", "arrow_type", "distinct_names", "is_array", "size_of"]
 
 #: Data types that are text.
 TEXT = ("char", "unicodeChar")
 
-#: Rows that an encoder takes at once: they stay in the processor's cache, and no piece holds up other answers.
+#: Rows encoded at once: few enough for the processor's cache, and so that other answers are not delayed.
 _SLICE = 8192
 
 _SCALARS = {
@@ -34,20 +33,20 @@ _SCALARS = {
 
 
 def is_array(column: ReleaseColumn) -> bool:
-    """Whether a cell holds several values; text is one value."""
+    """Tell whether a cell holds several values; text is one value."""
     return column.datatype not in TEXT and column.arraysize not in (None, "", "1")
 
 
 def size_of(column: ReleaseColumn) -> int | None:
-    """Values in each cell of an array of fixed length; None for all else."""
+    """Return the number of values in each cell of a fixed-length array; None for other columns."""
     return int(str(column.arraysize)) if is_array(column) and str(column.arraysize).isdigit() else None
 
 
 def arrow_type(column: ReleaseColumn) -> pa.DataType:
-    """The Arrow type that holds a column."""
+    """Return the Arrow type of a column."""
     scalar = _SCALARS.get(column.datatype)
     if scalar is None:
-        raise FatalError(f"column {column.name} has data type {column.datatype}, which VOTable does not know")
+        raise FatalError(f"column {column.name} has data type {column.datatype}, which VOTable does not have")
     if not is_array(column):
         return scalar
     size = size_of(column)
@@ -60,15 +59,15 @@ class Rows:
     Attributes
     ----------
     columns
-        As they go out: a name that occurs again, whatever its case, has a number behind it.
+        Columns with unique names: a number is appended to a name that occurs before, ignoring case.
     utypes
-        Utype of each column, in order; empty: it has none.
+        Utype of each column, in order; empty if it has none.
     count
-        Rows that went out so far.
+        Number of rows so far.
     maxrec
-        The most rows that go out; None: all.
+        Largest number of rows; None: all.
     overflow
-        Whether there are more rows than go out; where ``maxrec`` cuts them, known when the iteration has ended.
+        Whether rows were left out; if by ``maxrec``, known at the end of the iteration.
     """
 
     def __init__(
@@ -116,6 +115,25 @@ class Rows:
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
 
+def distinct_names(names: Sequence[str]) -> list[str]:
+    """Return the names with a number behind those that repeat, whatever their case.
+
+    The first column of a name keeps it, and no number makes a name that a query gives to another column: of ``ra, ra,
+    ra_2`` the second becomes ``ra_3``.
+    """
+    written = {name.lower() for name in names}
+    used: set[str] = set()
+    distinct = []
+    for name in names:
+        unique, number = name, 1
+        while unique.lower() in used or (number > 1 and unique.lower() in written):
+            number += 1
+            unique = f"{name}_{number}"
+        used.add(unique.lower())
+        distinct.append(unique)
+    return distinct
+
+
 def _distinct(columns: Sequence[ReleaseColumn]) -> tuple[ReleaseColumn, ...]:
     """Return the columns with names that differ by more than case."""
     names = distinct_names([column.name for column in columns])
@@ -132,10 +150,10 @@ def _cast(array: pa.Array, wanted: pa.DataType, name: str) -> pa.Array:
     if array.type == wanted:
         return array
     if pa.types.is_string(wanted) and pa.types.is_timestamp(array.type):
-        # DALI 1.1, 3.3.3: the T stands between date and time, and there is no zone.
+        # DALI 1.1, 3.3.3: T between date and time, and no time zone.
         return pc.replace_substring(array.cast(pa.timestamp("us")).cast(pa.string()), " ", "T")
     if pa.types.is_fixed_size_list(wanted):
-        # Shorter cells are filled up with nulls: each cell of the column has the same number of elements.
+        # Shorter cells are padded with nulls: each cell of the column has the same number of elements.
         array = pc.list_slice(array, 0, wanted.list_size, return_fixed_size_list=True)
     if pa.types.is_floating(wanted) and pa.types.is_decimal(array.type):
         array = array.cast(pa.float64())

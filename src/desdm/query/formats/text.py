@@ -17,9 +17,9 @@ Cells = Callable[[pa.Array], pa.Array]
 
 
 def csv(rows: Rows) -> Iterator[bytes]:
-    """Comma-separated: a line of names, then the rows; null and NaN are empty cells.
+    """Yield comma-separated values: a line of names, then the rows; null and NaN are empty cells.
 
-    A table of one column writes ``""`` for an empty cell: an empty line would be passed over by most readers.
+    A table of one column writes ``""`` for an empty cell: most readers skip empty lines.
     """
     names = [_csv_text(pa.array([c.name]))[0].as_py() for c in rows.columns]
     yield (",".join(names) + "\r\n").encode()
@@ -32,7 +32,7 @@ def csv(rows: Rows) -> Iterator[bytes]:
 
 
 def tsv(rows: Rows) -> Iterator[bytes]:
-    """Tab-separated, as IANA's text/tab-separated-values: tabs and line ends in text become blanks."""
+    """Yield tab-separated values, as IANA's text/tab-separated-values: tabs and line ends in text become blanks."""
     names = [_tsv_text(pa.array([c.name]))[0].as_py() for c in rows.columns]
     yield ("\t".join(names) + "\n").encode()
     for batch in rows:
@@ -41,7 +41,7 @@ def tsv(rows: Rows) -> Iterator[bytes]:
 
 
 def tabledata(batch: pa.RecordBatch, columns: Sequence[ReleaseColumn]) -> bytes:
-    """Rows of a VOTable's TABLEDATA; a null is an empty cell (VOTable 1.3, 6.1), which keeps NaN apart."""
+    """Return rows as TABLEDATA; null is an empty cell (VOTable 1.3, 6.1), NaN is written as NaN."""
     if not batch.num_columns:
         return b"<TR></TR>\n" * int(batch.num_rows)
     cells = [
@@ -82,7 +82,7 @@ def _cells(
         ends = pc.cumulative_sum(pa.array(sizes, pa.int32()))
         offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
         joined = pc.binary_join(pa.ListArray.from_arrays(offsets, flat), " ")
-        # Where a null has no sign of its own the cell is empty; TABLEDATA of a fixed size wants all its elements.
+        # A null array is an empty cell; in TABLEDATA arrays of a fixed size need all their elements.
         return joined if nan else pc.if_else(array.is_valid(), joined, pa.scalar(None, pa.string()))
     if pa.types.is_string(array.type):
         return text(array)

@@ -1,4 +1,4 @@
-"""Tables that come with a query: read within limits, whatever format they have."""
+"""Reader of uploaded tables in all formats, within limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from desdm.query.formats.readers.model import Limits, Table
 __all__ = ["read_upload"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}\Z")
-#: A packed file may grow so many times, and by so many bytes: tables of equal values pack well.
+#: Largest growth of a compressed file, as a factor and in bytes.
 _GROWTH = 20
 _MORE = 256_000_000
 
@@ -21,31 +21,31 @@ _MORE = 256_000_000
 def read_upload(
     name: str, data: BinaryIO | bytes, mime: str | None, *, max_bytes: int, max_rows: int
 ) -> Upload:
-    """Read a table that a caller sent.
+    """Read an uploaded table.
 
     Parameters
     ----------
     name
-        What the query calls it, after ``TAP_UPLOAD.``.
+        Name in the query, after ``TAP_UPLOAD.``.
     data
-        Its bytes: VOTable (TABLEDATA, BINARY, BINARY2), CSV, TSV, FITS or Parquet. Its first bytes tell which;
-        ``mime`` counts only where they do not.
+        Its bytes: VOTable (TABLEDATA, BINARY, BINARY2), CSV, TSV, FITS or Parquet. The format is
+        recognised by the first bytes, CSV and TSV by ``mime`` too.
     max_bytes, max_rows
-        How much it may be.
+        Limits of the upload.
 
     Raises
     ------
     UsageError
-        If it cannot be read; the text says where and why.
+        It cannot be read; the message has place and reason.
     LimitExceeded
-        If it is too large.
+        It is too large.
     """
     if not _NAME.match(name):
         raise UsageError(f"upload {name[:64]!r}: a name has letters, digits and _, and begins with a letter")
     content = data if isinstance(data, bytes) else data.read(max_bytes + 1)
     if len(content) > max_bytes:
         raise LimitExceeded(
-            f"upload {name}: it is larger than {max_bytes} bytes, which is all that may be sent"
+            f"upload {name}: the file is larger than {max_bytes} bytes, the limit of an upload"
         )
     try:
         unpacked = min(_GROWTH * max_bytes, _GROWTH * len(content) + _MORE)
@@ -67,9 +67,9 @@ def _read(content: bytes, mime: str, limits: Limits) -> Table:
     if start.startswith(b"<") or content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return votable.read(content, limits)
     if not start:
-        raise UsageError("it is empty")
+        raise UsageError("the file is empty")
     if b"\0" in content[:4096]:
-        raise UsageError("it is neither VOTable, CSV, TSV, FITS nor Parquet")
+        raise UsageError("the file is neither VOTable, CSV, TSV, FITS nor Parquet")
     first = content.split(b"\n", 1)[0]
     tabs = "tab-separated" in mime or "tsv" in mime or (b"\t" in first and b"," not in first)
     return delimited.read(content, "\t" if tabs else ",", limits)

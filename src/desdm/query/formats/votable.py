@@ -1,4 +1,4 @@
-"""VOTable 1.4 documents: whole streams, small tables, and the document that says what went wrong."""
+"""VOTable 1.4 documents: streamed tables, small tables and error documents."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]
 
 
 def document(rows: Rows, infos: Infos, title: str, *, binary: bool) -> Iterator[bytes]:
-    """A VOTable as it comes, in BINARY2 or TABLEDATA.
+    """Yield the pieces of a VOTable in BINARY2 or TABLEDATA.
 
-    When the rows break off after the first of them, the document is ended with an INFO that says so (DALI 1.1,
-    section 4.4.1), and what the rows raised is raised behind it. Before the first row nothing is written: the error
-    can be answered with a document of its own.
+    If the rows raise an error after the first of them, the document ends with an INFO about it (DALI 1.1, section 4.4.1)
+    and the error is raised again. An error before the first row is only raised, so that the response can be an error
+    document.
 
     Parameters
     ----------
@@ -83,10 +83,8 @@ def _public_text(err: DesdmError) -> str:
     if isinstance(err, UsageError):
         return str(err)
     if isinstance(err, TransientError):
-        return (
-            "the answer broke off, this is not the whole table: the database does not answer; ask again later"
-        )
-    return "the answer broke off, this is not the whole table: the service failed; report it with the time"
+        return "the table is incomplete: the database does not answer; try again later"
+    return "the table is incomplete: the service failed; report it with the time"
 
 
 def small_table(
@@ -99,7 +97,7 @@ def small_table(
     overflow: bool = False,
     title: str = "",
 ) -> bytes:
-    """A whole small VOTable in TABLEDATA, with QUERY_STATUS OK.
+    """Return a complete VOTable in TABLEDATA, with QUERY_STATUS OK.
 
     Parameters
     ----------
@@ -112,7 +110,7 @@ def small_table(
     extra
         XML that follows this resource: service descriptors, for instance.
     overflow
-        Whether to say that there are more rows.
+        Whether rows were left out.
     """
     layout = Rows(columns, (), None)
     cells = zip(*rows, strict=True) if rows else ((),) * len(columns)
@@ -126,16 +124,15 @@ def small_table(
 
 
 def error_document(message: str) -> bytes:
-    """The document that DALI 1.1 (section 4.2) wants for an error.
+    """Return the error document of DALI 1.1 (section 4.2).
 
-    The INFO named Error is what cone search tells its errors by (SCS 1.03, section 2.3), whichever layer refused the
-    request; to all other services it is one INFO more.
+    The INFO named Error is that of cone search (SCS 1.03, section 2.3); other clients ignore it.
     """
     return f'{_HEAD}<RESOURCE type="results">\n{_error_infos(message)}'.encode() + _CLOSE
 
 
 def _error_infos(message: str) -> str:
-    """The two INFO elements that tell an error: that of DALI, and that of cone search."""
+    """Return the INFO elements of an error: that of DALI, and that of cone search."""
     return _info("QUERY_STATUS", "ERROR", message) + _info("Error", message, "")
 
 
@@ -155,7 +152,7 @@ def _field(column: ReleaseColumn, ident: str, utype: str) -> str:
     """Return the FIELD of a column."""
     size: str | None = column.arraysize if is_array(column) else None
     if column.datatype in TEXT:
-        # Text goes out with its own length: a fixed size would cut it or pad it.
+        # Text has a variable length: a fixed size would truncate or pad it.
         size = column.arraysize if column.arraysize and column.arraysize.endswith("*") else "*"
     attributes = {
         "ID": ident,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from desdm.accounts.model import Action
 from desdm.services.endpoint import Endpoint
 from desdm.services.parameters import Kind, Parameter, ParameterSet
 
@@ -44,8 +45,17 @@ CONDITIONS = ParameterSet(
 )
 OF_RELEASE = CONDITIONS.without("RELEASE")
 _LISTS = ("application/json", "text/csv", "application/x-votable+xml", "text/plain", "text/html")
-FILES = Endpoint(("GET",), "/files", "Files by release, tile, band, type and position.", CONDITIONS, _LISTS)
-SLASH = Endpoint(("GET",), "/files/", "The same as /files.", CONDITIONS, _LISTS, principal=False)
+FILES = Endpoint(
+    ("GET",),
+    "/files",
+    "Files by release, tile, band, type and position.",
+    CONDITIONS,
+    _LISTS,
+    action=Action.READ,
+)
+SLASH = Endpoint(
+    ("GET",), "/files/", "The same as /files.", CONDITIONS, _LISTS, principal=False, action=Action.READ
+)
 WITHOUT_SLASH = Endpoint(
     ("GET",), "/files/{release}", "Redirects to the folder.", media_types=(), status=308, principal=False
 )
@@ -59,7 +69,7 @@ FOLDER = Endpoint(
     media_types=("text/html",),
     principal=False,
 )
-RELEASES = Endpoint(("GET",), "/api/releases", "The releases.")
+RELEASES = Endpoint(("GET",), "/api/releases", "The releases.", action=Action.READ)
 RELEASE = Endpoint(("GET",), "/api/releases/{release}", "One release.")
 RELEASE_FILES = Endpoint(("GET",), "/api/releases/{release}/files", "Its files.", OF_RELEASE, _LISTS)
 ENDPOINTS = (FILES, SLASH, WITHOUT_SLASH, TOP, FOLDER, RELEASES, RELEASE, RELEASE_FILES)

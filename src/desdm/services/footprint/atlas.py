@@ -16,7 +16,7 @@ from desdm.services.context import Services
 from desdm.services.footprint.lookup import Footprint
 from desdm.services.published import Holdings
 
-__all__ = ["Atlas"]
+__all__ = ["Atlas", "has_footprint"]
 
 _LISTING = "footprint/tiles.json"
 
@@ -64,11 +64,13 @@ class Atlas:
         access.require_read()
         if name:
             release = access.whole_release(name)
-            if not _has_footprint(access.holdings, release):
+            if not has_footprint(access.holdings.files.get(release.name, ())):
                 raise NotFoundError(f"release {release.name} has no footprint")
             return release
         releases = [
-            release for release in access.whole_releases() if _has_footprint(access.holdings, release)
+            release
+            for release in access.whole_releases()
+            if has_footprint(access.holdings.files.get(release.name, ()))
         ]
         if not releases:
             raise NotFoundError(
@@ -168,6 +170,6 @@ def _stamp(path: Path) -> Stamp:
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
-def _has_footprint(holdings: Holdings, release: Release) -> bool:
-    """Whether a release has a footprint."""
-    return any(file.path == _LISTING for file in holdings.files.get(release.name, ()))
+def has_footprint(files: Iterable[ReleaseFile]) -> bool:
+    """Whether the files of a release are those of a release with a footprint."""
+    return any(file.path == _LISTING for file in files)

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from desdm.accounts.model import Action, Caller
-from desdm.errors import AccessDenied, NotFoundError, UsageError
+from desdm.errors import NotFoundError, UsageError
 from desdm.query.engines.model import Cancel, Upload
 from desdm.query.formats import Format, TableStream, choose, stream
 from desdm.query.formats.upload import read_upload
@@ -22,7 +22,7 @@ from desdm.release.model import Release, ReleaseColumn, ReleaseFile
 from desdm.services.context import Services, caller_of
 from desdm.services.endpoint import routes_of
 from desdm.services.footprint.atlas import Atlas
-from desdm.services.footprint.endpoints import CELLS, FILE, MOC, PLACE, POINT, REGION, TABLE
+from desdm.services.footprint.endpoints import AREA, CELLS, FILE, MOC, PLACE, POINT, REGION, ROWS, TABLE
 from desdm.services.footprint.parameters import (
     bands_of,
     format_of,
@@ -35,7 +35,7 @@ from desdm.services.footprint.selection import Cuts, moc_of, serialize_moc
 from desdm.services.footprint.tables import add_footprint, parquet_file, position_columns
 from desdm.services.forms import parse_parameters
 from desdm.services.limits import limits_of
-from desdm.services.parameters import Values
+from desdm.services.parameters import ParameterSet, Values
 from desdm.services.responses import base_url, run_blocking
 from desdm.services.soda.stencil import Circle, Stencil
 from desdm.services.streaming import Stream
@@ -93,7 +93,7 @@ class _Handlers:
 
     async def point(self, request: Request) -> Response:
         """One position: JSON, or the row of a table in the requested format."""
-        values, caller = await self._parse(request)
+        values, caller = await self._parse(request, PLACE)
         return await run_blocking(self._services, lambda: self._point(values, caller, base_url(request)))
 
     def _point(self, values: Values, caller: Caller, base: str) -> Response:
@@ -132,14 +132,11 @@ class _Handlers:
     async def table(self, request: Request) -> Response:
         """A table of positions: its rows with the values of each band."""
         caller = caller_of(request)
-        if not caller.may(Action.UPLOAD):
-            raise AccessDenied(
-                "you may not send tables; ask with a token that has the scope upload", caller.known
-            )
+        caller.require(Action.UPLOAD)
         limits = limits_of(caller.role)
         params = await parse_parameters(request, limits.request_bytes, field_bytes=limits.parameter_bytes)
         try:
-            values = params.read(PLACE)
+            values = params.read(ROWS)
             data, mime = await read_table_part(request, params, limits.request_bytes)
         finally:
             await params.close()
@@ -174,7 +171,7 @@ class _Handlers:
 
     async def region(self, request: Request) -> Response:
         """A region: summary by band, its tiles and their files; or the files as a table."""
-        values, caller = await self._parse(request)
+        values, caller = await self._parse(request, AREA)
         return await run_blocking(
             self._services, lambda: self._region(values, caller, base_url(request), region_of(values))
         )
@@ -232,12 +229,12 @@ class _Handlers:
             return Response(None, 304, headers)
         return Response(data, 200, headers, media_type=file.mime)
 
-    async def _parse(self, request: Request) -> tuple[Values, Caller]:
+    async def _parse(self, request: Request, declared: ParameterSet) -> tuple[Values, Caller]:
         """Return parameters and caller of a request without a table."""
         caller = caller_of(request)
         params = await parse_parameters(request, 1_000_000)
         await params.close()
-        return params.read(PLACE), caller
+        return params.read(declared), caller
 
 
 def _file(file: ReleaseFile, base: str) -> FileEntry:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from desdm.accounts.model import Caller
+from desdm.accounts.model import Action, Caller
 from desdm.query.adql.translate import translate
 from desdm.query.dialect import dialect_of
 from desdm.query.engines.model import Cancel
@@ -96,6 +96,7 @@ def _save_query(
     services: Services, keeper: Keeper, caller: Caller, name: str, values: Values, append: bool
 ) -> UserTable:
     """Save the rows of an ADQL query."""
+    caller.require(Action.READ)
     text = values.text("QUERY")
     limits, engine = limits_of(caller.role), services.engine
     query = translate(text, catalogue_for(services, caller), dialect_of(engine), maxrec=limits.rows)

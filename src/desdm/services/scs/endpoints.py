@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from desdm.accounts.model import Action
-from desdm.services.endpoint import VOTABLE, Endpoint
+from desdm.services.endpoint import TABLES, Endpoint
 from desdm.services.parameters import Kind, Parameter, ParameterSet
 from desdm.services.vosi.endpoints import vosi_endpoints
 
@@ -37,7 +37,7 @@ SEARCH = Endpoint(
     PREFIX,
     "Rows of a table around a position (Simple Cone Search 1.03).",
     CONE,
-    VOTABLE,
+    TABLES,
     action=Action.READ,
 )
 VOSI = vosi_endpoints(PREFIX)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ __all__ = ["conditions"]
 Row = Mapping[str, str | int | float | None]
 Condition = Callable[[Row], bool]
 
+_WHOLE = re.compile(r"[+-]?[0-9]{1,9}")
 #: Parameter → columns of ObsCore whose interval it must meet.
 _INTERVALS = {
     "BAND": ("em_min", "em_max"),
@@ -61,11 +63,20 @@ def conditions(values: Values) -> list[Condition]:
             tests.append(_interval_test([_interval(name, text) for text in values.texts(name)], *columns))
     for name, column in _TEXTS.items():
         if values.texts(name):
+            if name == "CALIB":
+                _require_whole(name, values.texts(name))
             tests.append(_text_test(values.texts(name), column))
     if values.texts("POL"):
         # No image of the survey measures polarisation.
         tests.append(lambda row: row["pol_states"] is not None)
     return tests
+
+
+def _require_whole(name: str, texts: Sequence[str]) -> None:
+    """Raise `UsageError` unless all values of a parameter are whole numbers (SIA 2.0, section 2.1.14)."""
+    for text in texts:
+        if text.strip() and not _WHOLE.fullmatch(text.strip()):
+            raise UsageError(f"{name}={text[:40]}: a whole number is wanted")
 
 
 def _interval_test(bounds: list[tuple[float, float]], first: str, last: str) -> Condition:

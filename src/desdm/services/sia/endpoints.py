@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from desdm.accounts.model import Action
-from desdm.services.endpoint import VOTABLE, Endpoint
+from desdm.services.endpoint import TABLES, Endpoint
 from desdm.services.parameters import Kind, Parameter, ParameterSet
 from desdm.services.vosi.endpoints import vosi_endpoints
 
@@ -62,14 +62,14 @@ IMAGES = ParameterSet(
     strict=True,
 )
 SEARCH = Endpoint(
-    ("GET", "POST"), "/sia", "The same as /sia/query.", IMAGES, VOTABLE, principal=False, action=Action.READ
+    ("GET", "POST"), "/sia", "The same as /sia/query.", IMAGES, TABLES, principal=False, action=Action.READ
 )
 QUERY = Endpoint(
     ("GET", "POST"),
     "/sia/query",
     "Images by position, band, time and more (SIA 2.0).",
     IMAGES,
-    VOTABLE,
+    TABLES,
     action=Action.READ,
 )
 VOSI = vosi_endpoints(PREFIX)

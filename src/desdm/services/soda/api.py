@@ -8,7 +8,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from desdm.accounts.model import Action, Caller
-from desdm.errors import AccessDenied, UsageError
+from desdm.errors import (
+    CorruptReleaseFile,
+    DesdmError,
+    LimitExceeded,
+    LimitKind,
+    NotFoundError,
+    UsageError,
+)
 from desdm.query.engines.model import Upload
 from desdm.query.formats.upload import read_upload
 from desdm.services.context import Services, caller_of
@@ -17,9 +24,9 @@ from desdm.services.limits import limits_of
 from desdm.services.parameters import Values
 from desdm.services.responses import run_blocking
 from desdm.services.soda import colour
-from desdm.services.soda.batch import CutStatus, Item, cut_items
+from desdm.services.soda.batch import Cause, CutStatus, Item, ItemResult, cut_items
 from desdm.services.soda.bundle import MIME, Form, bundle
-from desdm.services.soda.endpoints import PLACED, ROW
+from desdm.services.soda.endpoints import PLACED
 from desdm.services.soda.files import ImageCache
 from desdm.services.soda.parameters import form_of, look_of, outside_of
 from desdm.services.soda.responses import file_response, stream
@@ -44,7 +51,7 @@ class Batches:
         caller = caller_of(request)
         params = await parse_parameters(request, 0)
         values = params.read(PLACED)
-        rows = one_row({p.name: values.text(p.name.upper()) for p in ROW if values.text(p.name.upper())})
+        rows = _row(values)
         form = _form(values)
         items = await run_blocking(
             self.services,
@@ -56,19 +63,19 @@ class Batches:
         return await run_blocking(self.services, lambda: self._single(item))
 
     def _single(self, item: Item) -> Response:
-        """Cut one item; the file, or JSON with the reason of the failure."""
+        """Cut one item; the file, or JSON for a position outside the footprint."""
         result = next(cut_items(self.images, [item]))
         if result.members:
             return file_response(result.members[0])
-        status = 404 if result.status is CutStatus.OUTSIDE else 400
-        return JSONResponse(
-            {"status": result.status, "error": result.reason, "region": item.stencil.text}, status
-        )
+        if result.status is CutStatus.OUTSIDE:
+            document = {"status": "outside", "error": result.reason, "region": item.stencil.text}
+            return JSONResponse(document, 404)
+        raise _error_of(result)
 
     async def many(self, request: Request) -> Response:
         """POST: a table of regions, as part ``table`` of a form or as the body."""
         caller = caller_of(request)
-        _require_batch(caller)
+        caller.require(Action.BATCH)
         limits = limits_of(caller.role)
         params = await parse_parameters(request, limits.request_bytes, field_bytes=limits.parameter_bytes)
         try:
@@ -114,7 +121,7 @@ class Batches:
         NotFoundError
             There is no such release.
         """
-        _require_batch(caller)
+        caller.require(Action.BATCH)
         values = _read_job(parameters)
         _defaults(values, _form(values))
         self.images.release(caller, values.text("RELEASE"))
@@ -138,10 +145,30 @@ class Batches:
             job.result("result", name, MIME[bundled])
 
 
-def _require_batch(caller: Caller) -> None:
-    """Raise `AccessDenied` unless the caller may request batches."""
-    if not caller.may(Action.BATCH):
-        raise AccessDenied("batches of cutouts are not among what this token allows", caller.known)
+def _row(values: Values) -> Upload:
+    """Return the one row of a GET request."""
+    row: dict[str, str | float] = {
+        name: text for name in ("id", "name") if (text := values.text(name.upper()))
+    }
+    ra, dec = values.real("RA"), values.real("DEC")
+    if ra is not None and dec is not None:
+        return one_row({**row, "ra": ra, "dec": dec})
+    if "id" not in row or ra is not None or dec is not None:
+        raise UsageError("give a position: ra and dec in degrees (ICRS), or the id of an object")
+    return one_row(row)
+
+
+def _error_of(result: ItemResult) -> DesdmError:
+    """Return the error for a single cutout that failed."""
+    match result.cause:
+        case Cause.UNKNOWN_OBJECT:
+            return NotFoundError(result.reason)
+        case Cause.TOO_LARGE:
+            return LimitExceeded(result.reason, LimitKind.SIZE)
+        case Cause.DAMAGED_IMAGE:
+            return CorruptReleaseFile(result.reason)
+        case Cause.REQUEST:
+            return UsageError(result.reason)
 
 
 def _read_job(parameters: Parameters) -> Values:
@@ -151,7 +178,7 @@ def _read_job(parameters: Parameters) -> Values:
 
 def _form(values: Values) -> str:
     """Return the form of the cutouts."""
-    return form_of(values.text("FORMAT") or "tar")
+    return form_of("FORMAT", values.text("FORMAT") or "tar")
 
 
 def _parse_table(data: bytes, kind: str, max_bytes: int, max_rows: int) -> Upload:

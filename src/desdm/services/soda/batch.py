@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,24 @@ from desdm.services.soda.cutout import Cut, Outside, fits_parts, place, read
 from desdm.services.soda.files import ImageCache, ReleaseImage
 from desdm.services.soda.stencil import Around, Stencil
 
-__all__ = ["CutStatus", "Item", "ItemResult", "Member", "cut_items", "safe"]
+__all__ = ["Cause", "CutStatus", "Item", "ItemResult", "Member", "cut_items", "safe"]
 
 _STRIP = 256  # rows of the image that are processed together: the height of a compressed block
+_DAMAGED = "the image is damaged on this server and not served"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.+-]+")
+
+
+class Cause(Enum):
+    """Cause of a cutout that failed."""
+
+    #: The request is wrong, or no image has what it names.
+    REQUEST = "request"
+    #: There is no object with the identifier.
+    UNKNOWN_OBJECT = "unknown object"
+    #: It has more pixels than a cutout may have.
+    TOO_LARGE = "too large"
+    #: The image differs from the release.
+    DAMAGED_IMAGE = "damaged image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +52,8 @@ class Item:
         Images of one tile to cut, by band; empty where there is none.
     reason
         Reason why it cannot be cut, if that is clear from the request.
+    cause
+        Cause that belongs to the reason.
     fits, png
         Whether to write a FITS file for each band, and one picture of all bands.
     """
@@ -51,6 +67,7 @@ class Item:
     outside: Outside = "flag"
     look: colour.Lupton = field(default_factory=colour.Lupton)
     reason: str = ""
+    cause: Cause = Cause.REQUEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +107,15 @@ class ItemResult:
         Status; trimmed: the image ends within the region.
     reason
         Explanation of a status other than ``ok``.
-    too_large
-        Whether it failed because it has more pixels than a cutout may have.
+    cause
+        Cause of the status ``failed``.
     """
 
     item: Item
     status: CutStatus
     reason: str = ""
     members: tuple[Member, ...] = ()
-    too_large: bool = False
+    cause: Cause = Cause.REQUEST
 
 
 def safe(text: str) -> str:
@@ -129,7 +146,7 @@ def cut_items(
     for item in items:
         if not item.files:
             status = CutStatus.FAILED if item.reason else CutStatus.OUTSIDE
-            yield ItemResult(item, status, item.reason or "outside footprint")
+            yield ItemResult(item, status, item.reason or "outside footprint", cause=item.cause)
             continue
         groups.setdefault(tuple(sorted(f"{f.release}/{f.path}" for f in item.files.values())), []).append(
             item
@@ -149,17 +166,16 @@ def _cut_tile(images: ImageCache, items: list[Item]) -> Iterator[ItemResult]:
         if any(o.grid.shape != first.grid.shape for o in sources.values()):
             raise UsageError(f"the images of {first.file.tilename} differ in size")
     except (CorruptFile, UsageError) as err:
-        text = (
-            "the image is damaged on this server and not served" if isinstance(err, CorruptFile) else str(err)
-        )
-        yield from (ItemResult(item, CutStatus.FAILED, text) for item in items)
+        damaged = isinstance(err, CorruptFile)
+        text, cause = (_DAMAGED, Cause.DAMAGED_IMAGE) if damaged else (str(err), Cause.REQUEST)
+        yield from (ItemResult(item, CutStatus.FAILED, text, cause=cause) for item in items)
         return
     boxes: list[tuple[Item, Box, npt.NDArray[np.bool_] | None]] = []
     for item in items:
         try:
             position = place(first, item.stencil)
         except LimitExceeded as err:
-            yield ItemResult(item, CutStatus.FAILED, str(err), too_large=True)
+            yield ItemResult(item, CutStatus.FAILED, str(err), cause=Cause.TOO_LARGE)
             continue
         if position is None:
             yield ItemResult(item, CutStatus.OUTSIDE, "outside footprint")
@@ -176,7 +192,7 @@ def _cut_tile(images: ImageCache, items: list[Item]) -> Iterator[ItemResult]:
         try:
             yield _cut_item(item, sources, box, inside, blocks)
         except CorruptFile:
-            yield ItemResult(item, CutStatus.FAILED, "the image is damaged on this server and not served")
+            yield ItemResult(item, CutStatus.FAILED, _DAMAGED, cause=Cause.DAMAGED_IMAGE)
 
 
 def _planes_for(item: Item, image: ReleaseImage) -> tuple[str, ...]:

@@ -80,13 +80,15 @@ class _Pipe:
         self._pieces: list[bytes] = []
 
     def write(self, data: bytes) -> int:
+        """Keep bytes."""
         self._pieces.append(bytes(data))
         return len(data)
 
     def flush(self) -> None:
-        pass
+        """Do nothing: the bytes are not buffered."""
 
     def take(self) -> bytes:
+        """Return and forget the bytes kept so far."""
         data, self._pieces = b"".join(self._pieces), []
         return data
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from desdm.services.endpoint import TABLES, Endpoint
+from desdm.services.endpoint import TABLES, Alternative, Endpoint
 from desdm.services.parameters import Kind, Parameter, ParameterSet
 from desdm.services.uws.endpoints import uws_endpoints
 from desdm.services.vosi.endpoints import vosi_endpoints
@@ -13,6 +13,7 @@ __all__ = [
     "ENDPOINTS",
     "FILTERS",
     "JOBS",
+    "LARGEST",
     "MANY",
     "ONE",
     "PLACED",
@@ -53,6 +54,15 @@ _OUTSIDE = Parameter(
     choices=("flag", "blank", "keep"),
     example="keep",
 )
+#: Largest side of a cutout, arcmin.
+LARGEST = 60.0
+
+
+def _side(name: str, text: str) -> Parameter:
+    """Return a parameter that is a size of a cutout."""
+    return Parameter(name, Kind.REAL, text, "arcmin", least=0, most=LARGEST, exclusive=True, example="0.5")
+
+
 _RUNID = Parameter("RUNID", Kind.TEXT, "a name of the caller's; it changes nothing", example="mine")
 
 #: SODA 1.0, sections 3.2 and 3.3: each combination of ID and region is a cutout.
@@ -79,8 +89,8 @@ SODA = ParameterSet(
 #: The position of one cutout.
 ROW = ParameterSet(
     (
-        Parameter("ra", Kind.TEXT, "right ascension, ICRS", "deg"),
-        Parameter("dec", Kind.TEXT, "declination, ICRS", "deg"),
+        Parameter("ra", Kind.REAL, "right ascension, ICRS", "deg", least=0, most=360, example="30"),
+        Parameter("dec", Kind.REAL, "declination, ICRS", "deg", least=-90, most=90, example="-5"),
         Parameter("id", Kind.TEXT, "identifier of an object, instead of a position"),
         Parameter("name", Kind.TEXT, "name of the file", example="mine"),
     ),
@@ -91,9 +101,9 @@ BATCH = ParameterSet(
     (
         Parameter("RELEASE", Kind.TEXT, "release; the newest"),
         Parameter("TABLE", Kind.TEXT, "table in which objects are looked up"),
-        Parameter("SIZE", Kind.REAL, "width and height", "arcmin", example="0.5"),
-        Parameter("XSIZE", Kind.REAL, "width", "arcmin", example="0.5"),
-        Parameter("YSIZE", Kind.REAL, "height", "arcmin", example="0.5"),
+        _side("SIZE", "width and height"),
+        _side("XSIZE", "width"),
+        _side("YSIZE", "height"),
         Parameter("FORMAT", Kind.TEXT, "fits, png, tar or zip", default="tar", example="tar"),
         Parameter("PNG", Kind.FLAG, "whether there are pictures", example="1"),
         Parameter("FITS", Kind.FLAG, "whether there are FITS files", example="1"),
@@ -112,6 +122,13 @@ ONE = Endpoint(
     "Cutout of a position or object in all bands.",
     PLACED,
     ("application/fits", "image/png", *_ARCHIVES),
+    alternatives=(
+        Alternative(
+            404,
+            "The position is outside the footprint (application/json), or something named does not exist",
+            ("application/json", "application/problem+json"),
+        ),
+    ),
 )
 MANY = Endpoint(
     ("POST",),
@@ -128,6 +145,10 @@ SYNC = Endpoint(
     "Cut a region out of an image (SODA 1.0); FITS with image, mask and weight, or PNG.",
     SODA,
     ("application/fits", "image/png", *_ARCHIVES),
+    alternatives=(
+        Alternative(204, "The region is outside the image"),
+        Alternative(303, "Without a region: the address of the whole file"),
+    ),
 )
 JOBS = uws_endpoints("/soda/async", "cutouts of several images and regions", SODA)
 VOSI = vosi_endpoints(PREFIX)

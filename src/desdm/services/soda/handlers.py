@@ -17,7 +17,7 @@ from desdm.services.forms import parse_parameters
 from desdm.services.limits import limits_of
 from desdm.services.responses import base_url, run_blocking
 from desdm.services.soda.api import Batches
-from desdm.services.soda.batch import CutStatus, Item, ItemResult, cut_items
+from desdm.services.soda.batch import Cause, CutStatus, Item, ItemResult, cut_items
 from desdm.services.soda.bundle import MIME, bundle
 from desdm.services.soda.endpoints import BATCH_JOBS, JOBS, MANY, ONE, PREFIX, SYNC, VOSI
 from desdm.services.soda.files import ImageCache
@@ -85,7 +85,7 @@ def _single_cutout(images: ImageCache, item: Item) -> Response:
     if result.status is CutStatus.OUTSIDE:
         return Response(status_code=204)
     if result.status is CutStatus.FAILED:
-        label, status = ("UsageError", 413) if result.too_large else ("Error", 500)
+        label, status = ("UsageError", 413) if result.cause is Cause.TOO_LARGE else ("Error", 500)
         return PlainTextResponse(f"{label}: {result.reason}", status)
     return file_response(result.members[0])
 
@@ -126,6 +126,6 @@ def _write_result(job: JobContext, result: ItemResult) -> tuple[str, str]:
         (job.directory / member.name).write_bytes(member.bytes())
         return member.name, member.mime
     name = f"{result.item.name}.txt"
-    label = "UsageError" if result.status is CutStatus.OUTSIDE or result.too_large else "Error"
+    label = "UsageError" if result.status is CutStatus.OUTSIDE or result.cause is Cause.TOO_LARGE else "Error"
     (job.directory / name).write_text(f"{label}: {result.reason}: {result.item.stencil.text}\n", "utf-8")
     return name, "text/plain"

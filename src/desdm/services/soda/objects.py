@@ -79,7 +79,11 @@ def _object_table(services: Services, caller: Caller, release: str, table: str) 
             continue
         if table_name.lower() == name.lower() or (not name and entry.id_column and entry.ra_column):
             return entry
-    raise NotFoundError(f"no table {table[:60] or 'owner objects'} in release {schema[:40]}")
+    raise NotFoundError(
+        f"no table {name[:60]} in release {schema[:40]}"
+        if name
+        else f"release {schema[:40]} has no table of objects with identifier and position; give ra and dec"
+    )
 
 
 def _literal(value: object, kind: str) -> str:

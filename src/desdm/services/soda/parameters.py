@@ -56,11 +56,11 @@ class CutoutRequest:
     bundled: Form | None
 
 
-def form_of(text: str) -> str:
-    """Return fits, png, tar or zip for a RESPONSEFORMAT; `UsageError` for any other."""
+def form_of(name: str, text: str) -> str:
+    """Return fits, png, tar or zip for the value of a parameter; `UsageError` for any other."""
     form = _FORMATS.get(text.split(";")[0].strip().lower())
     if form is None:
-        raise UsageError(f"RESPONSEFORMAT={text[:60]}: there are fits, png, tar and zip")
+        raise UsageError(f"{name}={text[:60]}: there are fits, png, tar and zip")
     return form
 
 
@@ -123,7 +123,8 @@ def parse_request(
             f"{len(identifiers) * len(stencils)} combinations of ID and stencil are more than {limit}; ask an "
             "asynchronous job for as many, or send less"
         )
-    form = form_of(values.text("RESPONSEFORMAT") or values.text("FORMAT"))
+    name = "RESPONSEFORMAT" if values.has("RESPONSEFORMAT") else "FORMAT"
+    form = form_of(name, values.text(name))
     outside, look = outside_of(values), look_of(values)
     files = [images.find(caller, text) for text in identifiers]
     if not stencils:

@@ -12,8 +12,9 @@ from desdm.errors import LimitExceeded, LimitKind, UsageError
 from desdm.query.engines.model import Upload
 from desdm.services.context import Services
 from desdm.services.soda import colour
-from desdm.services.soda.batch import Item, safe
+from desdm.services.soda.batch import Cause, Item, safe
 from desdm.services.soda.cutout import Outside
+from desdm.services.soda.endpoints import LARGEST
 from desdm.services.soda.files import ImageCache
 from desdm.services.soda.objects import positions_of
 from desdm.services.soda.stencil import Around
@@ -30,7 +31,6 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "bands": ("bands", "band", "colors", "colors_fits"),
     "name": ("name", "label"),
 }
-_LARGEST = 60.0  # arcmin
 #: Types of values that can be converted to a float.
 _NUMERIC = (int, float, str, bytes, SupportsFloat)
 
@@ -140,8 +140,10 @@ def _item(
     )
     name = f"{name}_{number:06d}" if name in used else name
     used.add(name)
+    cause = Cause.REQUEST
     try:
         if "ra" not in row or "dec" not in row:
+            cause = Cause.UNKNOWN_OBJECT if "id" in row else Cause.REQUEST
             raise UsageError(unknown)
         ra, dec = _number("ra", row["ra"]) % 360.0, _number("dec", row["dec"])
         if not -90.0 <= dec <= 90.0:
@@ -150,7 +152,7 @@ def _item(
         height = _size("ysize", _number("ysize", row.get("ysize", defaults.ysize)))
         bands = colour.split_bands(str(row.get("bands", defaults.bands)))
     except UsageError as err:
-        return Item(number, name, Around(math.nan, math.nan, 0.0, 0.0), reason=str(err))
+        return Item(number, name, Around(math.nan, math.nan, 0.0, 0.0), reason=str(err), cause=cause)
     stencil = Around(ra, dec, width, height)
     available = images.images_at(release, ra, dec)
     files = {band: available[band] for band in (bands or available) if band in available}
@@ -183,14 +185,12 @@ def _number(name: str, value: object) -> float:
 
 def _size(name: str, value: float) -> float:
     """Return a size in arcmin if it is within bounds; `UsageError` otherwise."""
-    if not 0.0 < value <= _LARGEST:
-        raise UsageError(
-            f"size {value:g} arcmin ({name}): it must be above 0 and at most {_LARGEST:g} arcmin"
-        )
+    if not 0.0 < value <= LARGEST:
+        raise UsageError(f"size {value:g} arcmin ({name}): it must be above 0 and at most {LARGEST:g} arcmin")
     return value
 
 
-def one_row(values: Mapping[str, str]) -> Upload:
+def one_row(values: Mapping[str, str | float]) -> Upload:
     """Return a table of one row from the parameters ra, dec, id, name."""
     import pyarrow as pa
 

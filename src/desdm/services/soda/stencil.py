@@ -79,18 +79,22 @@ class Circle:
 
     @property
     def text(self) -> str:
+        """Return the shape as DALI writes it."""
         return f"CIRCLE {self.ra:.10g} {self.dec:.10g} {self.radius:.10g}"
 
     def centre(self) -> tuple[float, float]:
+        """Return a point of the shape (RA, Dec)."""
         return self.ra, self.dec
 
     def outline(self) -> tuple[Floats, Floats]:
+        """Return points of the edge (RA, Dec), close to one another."""
         toward, east, north = frame(self.ra, self.dec)
         turn = np.linspace(0.0, 2.0 * np.pi, _STEPS, endpoint=False)[:, None]
         r = math.radians(self.radius)
         return angles(math.cos(r) * toward + math.sin(r) * (np.cos(turn) * north + np.sin(turn) * east))
 
     def edge_within(self, toward: Floats, reach: float) -> Floats:
+        """Return points (n, 3) of the edge within ``reach`` (radians) of a direction."""
         own, east, north = frame(self.ra, self.dec)
         r = math.radians(self.radius)
         a, b = float(toward @ east), float(toward @ north)
@@ -104,16 +108,19 @@ class Circle:
         return np.asarray(edge)
 
     def contains(self, points: Floats) -> npt.NDArray[np.bool_]:
+        """Tell which points, unit vectors (…, 3), the shape contains."""
         # Chords and not cosines, which lose the small angles.
         away = points - frame(self.ra, self.dec)[0]
         chord = 2.0 * math.sin(math.radians(min(self.radius, 180.0)) / 2.0)
         return np.asarray((away * away).sum(axis=-1) <= chord * chord)
 
     def meets(self, corners: Floats) -> bool:
+        """Tell whether the shape intersects a polygon of great circles."""
         toward = unit(self.ra, self.dec)
         return spherical.polygon_distance(toward, corners) <= math.radians(self.radius) + spherical.SLACK
 
     def distance(self, point: Floats) -> float:
+        """Return the angle (radians) from a direction to the shape; 0 inside."""
         away = float(spherical.angles_to(point, unit(self.ra, self.dec)))
         return max(0.0, away - math.radians(self.radius))
 
@@ -126,14 +133,17 @@ class Polygon:
 
     @property
     def text(self) -> str:
+        """Return the shape as DALI writes it."""
         return "POLYGON " + " ".join(f"{v:.10g}" for corner in self.corners for v in corner)
 
     def centre(self) -> tuple[float, float]:
+        """Return a point of the shape (RA, Dec)."""
         mean = unit(*np.array(self.corners, float).T).sum(axis=0)
         ra, dec = angles(mean)
         return float(ra), float(dec)
 
     def outline(self) -> tuple[Floats, Floats]:
+        """Return points of the edge (RA, Dec), close to one another."""
         corners = unit(*np.array(self.corners, float).T)
         share = np.linspace(0.0, 1.0, 32, endpoint=False)[:, None]
         edges = [
@@ -142,6 +152,7 @@ class Polygon:
         return angles(np.concatenate(edges))
 
     def edge_within(self, toward: Floats, reach: float) -> Floats:
+        """Return points (n, 3) of the edge within ``reach`` (radians) of a direction."""
         corners = unit(*np.array(self.corners, float).T)
         arcs = [np.empty((0, 3))]
         for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):
@@ -163,6 +174,7 @@ class Polygon:
         return np.concatenate(arcs)
 
     def contains(self, points: Floats) -> npt.NDArray[np.bool_]:
+        """Tell which points, unit vectors (…, 3), the shape contains."""
         # Great circles are straight lines in a gnomonic projection.
         toward, east, north = frame(*self.centre())
 
@@ -182,9 +194,11 @@ class Polygon:
         return np.asarray(inside & (depth > 1e-6))
 
     def meets(self, corners: Floats) -> bool:
+        """Tell whether the shape intersects a polygon of great circles."""
         return spherical.polygons_meet(unit(*np.array(self.corners, float).T), corners)
 
     def distance(self, point: Floats) -> float:
+        """Return the angle (radians) from a direction to the shape; 0 inside."""
         return spherical.polygon_distance(point, unit(*np.array(self.corners, float).T))
 
 
@@ -199,6 +213,7 @@ class Range:
 
     @property
     def text(self) -> str:
+        """Return the shape as DALI writes it."""
         return f"RANGE {self.ra1:.10g} {self.ra2:.10g} {self.dec1:.10g} {self.dec2:.10g}"
 
     @property
@@ -207,9 +222,11 @@ class Range:
         return min(self.ra2 - self.ra1, 360.0) if self.ra2 >= self.ra1 else (self.ra2 - self.ra1) % 360.0
 
     def centre(self) -> tuple[float, float]:
+        """Return a point of the shape (RA, Dec)."""
         return (self.ra1 + self.span / 2.0) % 360.0, (self.dec1 + self.dec2) / 2.0
 
     def outline(self) -> tuple[Floats, Floats]:
+        """Return points of the edge (RA, Dec), close to one another."""
         ra = (self.ra1 + np.linspace(0.0, self.span, _STEPS)) % 360.0
         dec = np.linspace(self.dec1, self.dec2, 256)
         return (
@@ -218,6 +235,7 @@ class Range:
         )
 
     def edge_within(self, toward: Floats, reach: float) -> Floats:
+        """Return points (n, 3) of the edge within ``reach`` (radians) of a direction."""
         (ra,), (dec,) = angles(toward[None])
         size = math.degrees(reach)
         low, high = max(self.dec1, float(dec) - size), min(self.dec2, float(dec) + size)
@@ -241,6 +259,7 @@ class Range:
         return np.concatenate(lines)
 
     def contains(self, points: Floats) -> npt.NDArray[np.bool_]:
+        """Tell which points, unit vectors (…, 3), the shape contains."""
         ra, dec = angles(points)
         east = ((ra - self.ra1) % 360.0 <= self.span) | (self.span >= 360.0)
         return np.asarray(east & (dec >= self.dec1) & (dec <= self.dec2))
@@ -251,9 +270,11 @@ class Range:
         return spherical.Bounds(self.ra1, self.span, self.dec1, self.dec2)
 
     def meets(self, corners: Floats) -> bool:
+        """Tell whether the shape intersects a polygon of great circles."""
         return self._bounds.meets(corners)
 
     def distance(self, point: Floats) -> float:
+        """Return the angle (radians) from a direction to the shape; 0 inside."""
         return self._bounds.distance(point)
 
 
@@ -268,6 +289,7 @@ class Around:
 
     @property
     def text(self) -> str:
+        """Return the shape as DALI writes it."""
         return f"BOX {self.ra:.10g} {self.dec:.10g} {self.width:.6g} {self.height:.6g} arcmin"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from desdm.query.adql.sql import statistics
-from desdm.query.adql.sql.userfunctions import FORMS
+from desdm.query.adql.sql.userfunctions import SIGNATURES
 from desdm.query.formats import FORMATS
 from desdm.services.context import Services, caller_of
 from desdm.services.limits import limits_of
@@ -66,7 +66,7 @@ def tap_capabilities(services: Services, prefix: str, request: Request) -> str:
         formats=FORMATS,
         geometry=_GEOMETRY,
         optional=_OPTIONAL,
-        functions=[*FORMS.values(), *statistics.FORMS.values()],
+        functions=[*SIGNATURES.values(), *statistics.SIGNATURES.values()],
         limits=limits_of(caller_of(request).role),
         obscore=OBSCORE_MODEL,
         obsplan=PLAN_MODEL,

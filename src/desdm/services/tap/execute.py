@@ -71,6 +71,8 @@ class QueryRunner:
 
         Raises
         ------
+        AccessDenied
+            The caller's token lacks a scope.
         QueryError
             The query is invalid or not allowed.
         LimitExceeded
@@ -78,7 +80,9 @@ class QueryRunner:
         """
         if uploads and not caller.may(Action.UPLOAD):
             # Every role may upload: only the scopes of a token can forbid it.
-            raise AccessDenied("uploads are not among what this token allows", known=True)
+            raise AccessDenied(
+                "this token does not allow uploaded tables: it lacks the scope upload", known=True
+            )
         self.schema.refresh()
         catalogue = catalogue_for(self.services, caller)
         engine = self.services.engine

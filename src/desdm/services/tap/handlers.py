@@ -26,7 +26,7 @@ from desdm.services.tap.capabilities import tap_capabilities
 from desdm.services.tap.endpoints import EXAMPLES, JOBS, PREFIX, SYNC, VOSI, VOSI_TABLES
 from desdm.services.tap.examples import examples_of
 from desdm.services.tap.execute import QueryRunner
-from desdm.services.tap.job import run_query
+from desdm.services.tap.job import check_query, run_query
 from desdm.services.tap.parameters import QueryParams, parse_query_params
 from desdm.services.tap.uploads import read_uploads, result_of
 from desdm.services.tap_schema.describe import TapSchema
@@ -43,7 +43,7 @@ def routes(services: Services) -> list[BaseRoute]:
     schema = TapSchema(services)
     runner = QueryRunner(services, schema)
     tap = _Tap(services, runner)
-    kind = JobKind("tap", partial(run_query, runner))
+    kind = JobKind("tap", partial(run_query, runner), check_query)
     return [
         *routes_of([(SYNC, tap.sync)]),
         *uws_routes(JOBS, kind, services),

@@ -7,18 +7,41 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
+from desdm.accounts.model import Action, Caller
 from desdm.errors import LimitExceeded, LimitKind, UsageError
+from desdm.services.context import Services
 from desdm.services.limits import limits_of
 from desdm.services.tap.execute import QueryRunner
 from desdm.services.tap.parameters import parse_query_params
 from desdm.services.tap.uploads import read_uploads, result_of
-from desdm.services.uws.model import OVERFLOW, JobContext
+from desdm.services.uws.model import OVERFLOW, JobContext, Parameters
 
-__all__ = ["run_query"]
+__all__ = ["check_query", "run_query"]
+
+
+def check_query(services: Services, caller: Caller, parameters: Parameters) -> None:
+    """Raise `AccessDenied` if a job could never run with the scopes of its token.
+
+    Parameters
+    ----------
+    services, parameters
+        Not used; part of the signature of job checks. The job reports what is wrong with its query.
+    caller
+        Owner of the job, with the scopes of the token that created it.
+
+    Raises
+    ------
+    AccessDenied
+        The token does not allow reading.
+    """
+    del services, parameters
+    caller.require(Action.READ)
 
 
 def run_query(runner: QueryRunner, context: JobContext) -> None:
     """Run the query of a job and store its result as a file; an incomplete result is discarded."""
+    # A job has the scopes of the token that created it.
+    context.caller.require(Action.READ)
     limits = limits_of(context.caller.role)
     params = parse_query_params(context.parameters, limits)
     base = context.value("_BASE")

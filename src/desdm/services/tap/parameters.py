@@ -56,7 +56,8 @@ def parse_query_params(pairs: Iterable[tuple[str, str]], limits: Limits) -> Quer
     form = choose(requested)
     # A media type that the client requests literally becomes the media type of the response.
     plain = requested.strip().lower()
-    mime = plain if "/" in plain and plain in form.aliases and form.name != plain else form.mime
+    literal = "/" in plain and plain in form.aliases and plain != form.mime.lower()
+    mime = plain if literal else form.mime
     most = values.whole("MAXREC")
     return QueryParams(
         values.text("QUERY"),

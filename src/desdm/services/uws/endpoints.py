@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from desdm.schema.states import Phase
 from desdm.services.endpoint import VOTABLE, Endpoint
 from desdm.services.parameters import NO_PARAMETERS, Kind, Parameter, ParameterSet
@@ -113,7 +115,10 @@ def uws_endpoints(prefix: str, what: str, parameters: ParameterSet) -> tuple[End
         The endpoints; those that change a job redirect to it.
     """
     job = prefix + "/{job}"
-    added = ParameterSet(tuple(p for p in parameters if p.name not in ("PHASE", "RUNID")))
+    # A job may be created without a parameter that it needs, and get it before it is started.
+    added = ParameterSet(
+        tuple(replace(p, required=False) for p in parameters if p.name not in ("PHASE", "RUNID"))
+    )
 
     def read(
         path: str, text: str, media_types: tuple[str, ...], wait: ParameterSet | None = None

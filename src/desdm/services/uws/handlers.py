@@ -407,8 +407,7 @@ class _Jobs:
     async def result(self, request: Request) -> Response:
         """Return a result file."""
         job = await self._load(request)
-        if not caller_of(request).may(Action.READ):
-            raise AccessDenied("results are not among what this token allows: it lacks the scope read", True)
+        caller_of(request).require(Action.READ)
         result_id = request.path_params["result"]
         match = next((r for r in job.results if r.id == result_id), None)
         if match is None:
@@ -468,8 +467,7 @@ def _require_owner(job: Job, caller: Caller) -> None:
 def _require_async(request: Request) -> Caller:
     """Return the caller, who must be allowed to run jobs."""
     caller = caller_of(request)
-    if not caller.may(Action.ASYNC):
-        raise AccessDenied("asynchronous jobs are not among what this token allows", caller.known)
+    caller.require(Action.ASYNC)
     return caller
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from desdm.accounts.model import Action
 from desdm.services.endpoint import Endpoint
 from desdm.services.parameters import Kind, Parameter, ParameterSet
 
@@ -9,9 +10,18 @@ __all__ = ["DETAIL", "tables_endpoints", "vosi_endpoints"]
 
 _XML = ("text/xml",)
 
-#: VOSI 1.1, section 3.2; another value means max.
+#: VOSI 1.1, section 3.2.
 DETAIL = ParameterSet(
-    (Parameter("detail", Kind.TEXT, "min: names of tables only", default="max", example="min"),)
+    (
+        Parameter(
+            "detail",
+            Kind.TEXT,
+            "min: names of tables only",
+            default="max",
+            choices=("min", "max"),
+            example="min",
+        ),
+    )
 )
 
 
@@ -39,9 +49,21 @@ def tables_endpoints(prefix: str) -> tuple[Endpoint, Endpoint]:
     """Return the descriptions of all tables and of one."""
     return (
         Endpoint(
-            ("GET",), f"{prefix}/tables", "Tables and columns (VOSI 1.1).", DETAIL, _XML, principal=False
+            ("GET",),
+            f"{prefix}/tables",
+            "Tables and columns (VOSI 1.1).",
+            DETAIL,
+            _XML,
+            principal=False,
+            action=Action.READ,
         ),
         Endpoint(
-            ("GET",), f"{prefix}/tables/{{table}}", "Columns of one table.", DETAIL, _XML, principal=False
+            ("GET",),
+            f"{prefix}/tables/{{table}}",
+            "Columns of one table.",
+            DETAIL,
+            _XML,
+            principal=False,
+            action=Action.READ,
         ),
     )

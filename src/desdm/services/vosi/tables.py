@@ -24,7 +24,6 @@ from desdm.services.vosi.endpoints import DETAIL
 __all__ = ["TableEntry", "tables_routes"]
 
 _PACKAGE = "desdm.services.vosi"
-_DETAIL = ("min", "max")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +61,7 @@ def tables_routes(
 
     async def document(request: Request) -> Response:
         caller = caller_of(request)
-        detail = (await parse_parameters(request, 0)).read(DETAIL).text("DETAIL").lower()
-        if detail not in _DETAIL:
-            detail = "max"
+        detail = (await parse_parameters(request, 0)).read(DETAIL).text("DETAIL")
         name = request.path_params.get("table", "")
 
         def load() -> tuple[list[str], list[TableEntry], dict[str, str]]:

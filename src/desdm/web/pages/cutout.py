@@ -21,7 +21,7 @@ from desdm.services.responses import base_url, run_blocking
 from desdm.sky.position import read_position
 from desdm.survey.bands import band_order
 from desdm.web.endpoints import CUTOUT
-from desdm.web.pages.visible import visible_releases
+from desdm.web.pages.visible import select_release
 from desdm.web.render import page
 
 __all__ = ["routes"]
@@ -56,10 +56,8 @@ def routes(services: Services) -> list[BaseRoute]:
 
         def make() -> Response:
             caller = caller_of(request)
-            names = [s.release.name for s in visible_releases(services, caller) if s.whole and s.files]
-            fields["release"] = next(
-                (n for n in names if n.lower() == fields["release"].lower()), names[0] if names else ""
-            )
+            view, offered = select_release(services, caller, fields["release"])
+            fields["release"] = view.release.name if view else ""
             tiles: list[Tile] = []
             trouble, bad, where = "", False, ""
             try:
@@ -75,7 +73,7 @@ def routes(services: Services) -> list[BaseRoute]:
                 "cutout.html",
                 400 if bad else 200,
                 fields=fields,
-                releases=names,
+                releases=[s.release.name for s in offered],
                 tiles=tiles,
                 trouble=trouble,
                 bad=bad,

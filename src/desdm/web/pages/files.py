@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute
@@ -13,12 +10,10 @@ from desdm.errors import NotFoundError
 from desdm.services.context import Services
 from desdm.services.endpoint import routes_of
 from desdm.web import endpoints
+from desdm.web.aladin import ALADIN
 from desdm.web.render import STATIC
 
-__all__ = ["ALADIN", "routes"]
-
-#: Where ``scripts/aladin.sh`` puts Aladin Lite.
-ALADIN = Path(sys.prefix) / "share" / "desdm" / "aladin"
+__all__ = ["routes"]
 
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 

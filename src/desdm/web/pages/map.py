@@ -12,20 +12,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from desdm.errors import NotFoundError, UsageError
+from desdm.errors import CorruptReleaseFile, NotFoundError, UsageError
 from desdm.release.model import ReleaseFile
 from desdm.services.access import access_of, no_release
 from desdm.services.context import Services, caller_of
 from desdm.services.endpoint import routes_of
+from desdm.services.error_responses import status_of
+from desdm.services.footprint.atlas import Atlas, has_footprint
 from desdm.services.forms import parse_parameters
 from desdm.services.hips.pictures import Pictures
 from desdm.services.responses import base_url, run_blocking
 from desdm.sky.position import read_position
 from desdm.survey.bands import band_order
+from desdm.web.aladin import ALADIN
 from desdm.web.endpoints import MAP, MAP_TILE
-from desdm.web.pages.files import ALADIN
 from desdm.web.pages.skymap import sky_svg
-from desdm.web.pages.visible import VisibleRelease, visible_releases
+from desdm.web.pages.visible import VisibleRelease, select_release
 from desdm.web.render import page
 
 __all__ = ["routes"]
@@ -35,7 +37,7 @@ _TILE = re.compile(r"Norder\d{1,2}/Dir\d+/Npix\d+\.png")
 
 def routes(services: Services) -> list[BaseRoute]:
     """Routes of the page, and of its HiPS tiles."""
-    pictures = Pictures(services)
+    pictures, atlas = Pictures(services), Atlas(services)
 
     async def tile(request: Request) -> Response:
         # As /hips, but with a transparent tile instead of a 404: Aladin Lite requests tiles before it knows the MOC, and
@@ -62,23 +64,24 @@ def routes(services: Services) -> list[BaseRoute]:
         name, pos = values.text("RELEASE").strip(), values.text("POS").strip()[:80]
 
         def make() -> Response:
-            releases = [s for s in visible_releases(services, caller_of(request)) if s.whole and s.files]
-            view = next((s for s in releases if s.release.name.lower() == name.lower()), None)
-            view = view or (releases[0] if releases else None)
+            view, offered = select_release(services, caller_of(request), name)
             ra, dec, fov = _middle(view.files if view else ())
-            trouble, here = "", ""
+            status, trouble, here, depth = 200, "", "", None
             if pos:
                 try:
                     ra, dec = read_position(pos)
                     fov, here = 0.3, f"{ra:.5f} {dec:.5f}"
-                except UsageError as err:
+                    if view is not None and has_footprint(view.files):
+                        depth = atlas.footprint(view.release).at(ra, dec)
+                except (UsageError, CorruptReleaseFile) as err:
                     trouble = str(err)
+                    status = status_of(err)
             return page(
                 request,
                 "map.html",
-                400 if trouble else 200,
+                status,
                 release=view.release.name if view else "",
-                releases=[s.release.name for s in releases],
+                releases=[s.release.name for s in offered],
                 layers=_layers(view) if view else [],
                 mocs=_mocs(view) if view else [],
                 sky=sky_svg(view.files, view.release.name) if view else None,
@@ -87,6 +90,7 @@ def routes(services: Services) -> list[BaseRoute]:
                 fov=f"{fov:.4f}",
                 pos=pos,
                 here=here,
+                depth=depth,
                 trouble=trouble,
                 aladin=(ALADIN / "aladin.js").is_file(),
                 base=base_url(request),

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from desdm.errors import UsageError
+from desdm.errors import AccessDenied, NotFoundError, UsageError
 from desdm.release.model import Release, ReleaseFile
 from desdm.services.context import Services, caller_of
 from desdm.services.endpoint import routes_of
@@ -44,6 +44,9 @@ def routes(services: Services) -> list[BaseRoute]:
             try:
                 params.read(PICK.parameters)
                 files = select_files(indexes, caller, choice_of(CONDITIONS.read(conditions))).files
+            except (NotFoundError, AccessDenied):
+                # A release that does not exist, or may not be seen, is answered as everywhere else.
+                raise
             except UsageError as err:
                 trouble = str(err)
             return page(

@@ -49,7 +49,7 @@ def routes(services: Services) -> list[BaseRoute]:
             tables = visible_release(services, caller, name).tables
             match = next((t for t in tables if t.name.lower() == table_name.lower()), None)
             if match is None:
-                raise NotFoundError(f"no table {name[:40]}.{table_name[:60]} here, or none for you")
+                raise NotFoundError(f"there is no table {name[:40]}.{table_name[:60]} that you may query")
             rows, trouble = _first(services, caller, match)
             ranges = _ranges(services, caller, match)
             return page(

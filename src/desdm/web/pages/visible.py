@@ -6,13 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from desdm.accounts.model import Caller
-from desdm.errors import NotFoundError
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
 from desdm.services.access import Access, access_of
 from desdm.services.context import Services
 from desdm.survey.bands import band_order
 
-__all__ = ["VisibleRelease", "visible_release", "visible_releases"]
+__all__ = ["VisibleRelease", "select_release", "visible_release", "visible_releases"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +87,48 @@ def visible_release(services: Services, caller: Caller, name: str) -> VisibleRel
 
     Raises
     ------
+    AccessDenied
+        The caller's token has no scope to read.
     NotFoundError
         There is no such release, or it is hidden from the caller.
     """
     access = access_of(services, caller)
-    for visible in _all_visible(access):
-        if visible.release.name.lower() == name.lower():
-            return visible
-    access.refuse(name)
-    raise NotFoundError(f"no release {name[:40]!r} here, or none for you; the first page lists what there is")
+    wanted = access.release(name).name
+    return next(s for s in _all_visible(access) if s.release.name == wanted)
+
+
+def select_release(
+    services: Services, caller: Caller, name: str
+) -> tuple[VisibleRelease | None, list[VisibleRelease]]:
+    """Return the release of a page about images, and all releases that the page offers.
+
+    Parameters
+    ----------
+    services
+        Shared state of the services.
+    caller
+        Caller of the request.
+    name
+        Name of the release; empty: the newest with files.
+
+    Returns
+    -------
+    VisibleRelease or None
+        The release; None if nothing is published.
+    list of VisibleRelease
+        Releases with files that the caller may see completely, and the named one; newest first.
+
+    Raises
+    ------
+    AccessDenied
+        The caller's token has no scope to read.
+    NotFoundError
+        There is no such release, or the caller may not see all of it.
+    """
+    access = access_of(services, caller)
+    access.require_read()
+    wanted = access.whole_release(name).name if name else ""
+    offered = [s for s in _all_visible(access) if s.whole and (s.files or s.release.name == wanted)]
+    if not wanted:
+        return (offered[0] if offered else None), offered
+    return next(s for s in offered if s.release.name == wanted), offered

@@ -1,1 +1,1 @@
-"""From the text of an ADQL query to its tree."""
+"""Parser of ADQL: from text to tree."""

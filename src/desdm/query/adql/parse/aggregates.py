@@ -1,11 +1,11 @@
-"""Names of the aggregates of our own: standard deviation, variance and median, as the capabilities declare them."""
+"""Aggregate functions beside those of ADQL, as the capabilities declare them: standard deviation, variance, median."""
 
 from __future__ import annotations
 
-__all__ = ["FORMS"]
+__all__ = ["SIGNATURES"]
 
-#: Signature and text of each, as the capabilities tell them.
-FORMS: dict[str, tuple[str, str]] = {
+#: Name → signature and description in the capabilities.
+SIGNATURES: dict[str, tuple[str, str]] = {
     "STDDEV": (
         "stddev(x DOUBLE) -> DOUBLE",
         "Standard deviation of a sample (n - 1), an aggregate; NULL for one row",

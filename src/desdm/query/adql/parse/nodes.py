@@ -1,4 +1,4 @@
-"""The tree of an ADQL query; each node knows its place in the text."""
+"""Tree of an ADQL query; each node has its line and column in the text."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Name:
 
     @property
     def at(self) -> Place:
-        """Where it begins."""
+        """Line and column of its first word."""
         return self.parts[0].at
 
 
@@ -82,7 +82,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """COUNT, SUM, AVG, MIN, MAX or one of `statistics`; no argument: ``COUNT(*)``."""
+    """COUNT, SUM, AVG, MIN, MAX or one of `aggregates`; without argument: ``COUNT(*)``."""
 
     name: str
     argument: Expression | None
@@ -92,7 +92,7 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Operators of one rank from left to right: ``first op next op next``."""
+    """Operators of one precedence, from left to right: ``first op next op next``."""
 
     first: Expression
     rest: tuple[tuple[str, Place, Expression], ...]
@@ -175,7 +175,7 @@ class Like:
     operand: Expression
     pattern: Expression
     escape: str | None
-    fold: bool
+    ignore_case: bool
     negated: bool
     at: Place
 
@@ -260,7 +260,7 @@ class Named:
 
     @property
     def at(self) -> Place:
-        """Where it begins."""
+        """Line and column of its first word."""
         return self.parts[0].at
 
 
@@ -291,7 +291,7 @@ TableReference = Named | Derived | Join
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """One SELECT without order."""
+    """One SELECT without ORDER BY."""
 
     distinct: bool
     top: int | None
@@ -308,7 +308,7 @@ class SetOperation:
     """UNION, EXCEPT or INTERSECT of two queries."""
 
     word: str
-    every: bool
+    all: bool
     left: Body
     right: Body
     at: Place
@@ -334,7 +334,7 @@ class With:
 class Statement:
     """A query with its common table expressions, order and offset."""
 
-    withs: tuple[With, ...]
+    common_tables: tuple[With, ...]
     body: Body
     order: tuple[Order, ...]
     offset: int | None

@@ -1,10 +1,10 @@
-"""Words of other databases' SQL, and what ADQL writes instead: advice for the messages of refused queries."""
+"""Words of other databases' SQL with their equivalents in ADQL, for the error messages of queries."""
 
 from __future__ import annotations
 
 __all__ = ["function_advice", "table_advice", "value_advice", "word_advice"]
 
-#: Word at which reading stops, or the word before it (which was taken for an alias) → what to write.
+#: Unexpected word, or the word before it (parsed as an alias) → what to write.
 _WORDS = {
     "LIMIT": "ADQL has no LIMIT; write SELECT TOP n …",
     "FETCH": "ADQL has no FETCH FIRST; write SELECT TOP n …",
@@ -59,20 +59,20 @@ _VALUES = {
     "ROWNUM": "ADQL has no ROWNUM; write SELECT TOP n …",
     **dict.fromkeys(
         ("SYSDATE", "SYSTIMESTAMP", "CURRENT_TIMESTAMP", "CURRENT_DATE"),
-        "ADQL does not know the present time; write it: TIMESTAMP('2026-11-22T03:04:05')",
+        "ADQL has no present time; write it out: TIMESTAMP('2026-11-22T03:04:05')",
     ),
 }
 
 
 def word_advice(word: str, before: str) -> str:
-    """Advice where reading stops at ``word``, after ``before`` (both in capitals); empty if there is none."""
+    """Return advice on the unexpected word ``word`` after ``before`` (both in capitals); empty if there is none."""
     return _WORDS.get(word, "") or (
         _WORDS.get(before, "") if word in ("SELECT", "(") or before == "CONNECT" else ""
     )
 
 
 def function_advice(name: str) -> str:
-    """What ADQL writes for a function (or package) of another database; empty if that is not known."""
+    """Return the ADQL for a function (or package) of another database; empty if there is none."""
     if name.upper() == "DBMS_RANDOM":
         return "ADQL writes RAND()"
     written = _FUNCTIONS.get(name.upper(), "")
@@ -80,12 +80,12 @@ def function_advice(name: str) -> str:
 
 
 def table_advice(schema: str | None, name: str) -> str:
-    """Where that stands which a table of another database tells; empty if that is not known."""
+    """Return where to find the content of a system table of another database; empty if the table is not known."""
     if schema is not None and schema.lower() in _SYSTEM:
         return "tables and columns are listed in tap_schema.tables and tap_schema.columns"
     return _TABLES.get(name.lower(), "")
 
 
 def value_advice(name: str) -> str:
-    """Advice on a name of another database that stands for a value; empty if there is none."""
+    """Return advice on a name of another database that has a value, such as SYSDATE; empty if there is none."""
     return _VALUES.get(name.upper(), "")

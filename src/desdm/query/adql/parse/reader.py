@@ -1,4 +1,4 @@
-"""Reads tokens one after the other, with a bound on how deep a query nests."""
+"""Reader of the tokens of a query, with a limit on the depth of nesting."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from desdm.query.adql.parse.tokens import Kind, Place, Token, tokens
 
 __all__ = ["DEEPEST", "STRUCTURAL", "Reader"]
 
-#: How deep parentheses, functions and queries may stand in one another.
+#: Largest depth of nested parentheses, functions and queries.
 DEEPEST = 40
 
-#: Words that hold a query together and are never names; other reserved words are taken as names where a column
-#: or an alias of that name stands, since catalogues do have a column ``distance``.
+#: Key words that are never names. Other reserved words are accepted as names of columns and aliases, since catalogues do
+#: have a column ``distance``.
 STRUCTURAL = frozenset(
     [
         "ALL",
@@ -80,7 +80,7 @@ STRUCTURAL = frozenset(
 
 
 class Reader:
-    """The tokens of a query and the place of reading."""
+    """The tokens of a query with the position of the parser."""
 
     def __init__(self, query: str) -> None:
         self._tokens = tokens(query)
@@ -89,30 +89,30 @@ class Reader:
 
     @property
     def now(self) -> Token:
-        """The token that comes next."""
+        """The next token, which is not consumed."""
         return self._tokens[self._place]
 
     def ended(self) -> bool:
-        """Whether nothing comes any more."""
+        """Tell whether all tokens are consumed."""
         return self.now.kind is Kind.END
 
     def ahead(self, by: int = 1) -> Token:
-        """A later token."""
+        """Return a later token without consuming it."""
         return self._tokens[min(self._place + by, len(self._tokens) - 1)]
 
     def advance(self) -> Token:
-        """Take the next token."""
+        """Consume the next token and return it."""
         token = self.now
         if token.kind is not Kind.END:
             self._place += 1
         return token
 
     def fail(self, message: str, at: Place | None = None) -> QueryError:
-        """The error to raise here (or ``at``)."""
+        """Return an error at the next token, or at ``at``."""
         return QueryError(message, *(at or self.now.at))
 
     def unexpected(self, wanted: str) -> QueryError:
-        """The error that something else should stand here."""
+        """Return the error that something else is expected at the next token."""
         token = self.now
         before = self._tokens[self._place - 1].upper if self._place else ""
         if advice := word_advice(token.upper or token.text, before):
@@ -122,45 +122,45 @@ class Reader:
         if token.text == ";":
             return self.fail("one statement only: nothing may follow the ;")
         if token.text in ("?", "$", "@", "#", ":", "%"):
-            return self.fail(f"ADQL knows no {token.text} here: there are no parameters and no such operator")
+            return self.fail(f"{token.text} is not an operator of ADQL, and queries have no parameters")
         actual = "the end of the query" if token.kind is Kind.END else f"{token.text[:40]!r}"
         return self.fail(f"{wanted} is expected here, not {actual}")
 
     def is_word(self, *words: str) -> bool:
-        """Whether one of the words comes next."""
+        """Tell whether the next token is one of the words."""
         return self.now.kind is Kind.WORD and self.now.upper in words
 
     def word(self, *words: str) -> str | None:
-        """Take one of the words if it comes next."""
+        """Consume the next token if it is one of the words; return it in capitals."""
         return self.advance().upper if self.is_word(*words) else None
 
     def need_word(self, word: str) -> Token:
-        """Take a word that must come next."""
+        """Consume the word; raise if the next token is another."""
         if not self.is_word(word):
             raise self.unexpected(word)
         return self.advance()
 
     def is_sign(self, *signs: str) -> bool:
-        """Whether one of the signs comes next."""
+        """Tell whether the next token is one of the signs."""
         return self.now.kind is Kind.SIGN and self.now.text in signs
 
     def sign(self, *signs: str) -> str | None:
-        """Take one of the signs if it comes next."""
+        """Consume the next token if it is one of the signs; return it."""
         return self.advance().text if self.is_sign(*signs) else None
 
     def need_sign(self, sign: str) -> Token:
-        """Take a sign that must come next."""
+        """Consume the sign; raise if the next token is another."""
         if not self.is_sign(sign):
             raise self.unexpected(sign)
         return self.advance()
 
     def is_name(self) -> bool:
-        """Whether an identifier comes next."""
+        """Tell whether the next token is an identifier."""
         token = self.now
         return token.kind is Kind.QUOTED or (token.kind is Kind.WORD and token.upper not in STRUCTURAL)
 
     def identifier(self, what: str) -> Ident:
-        """Take an identifier."""
+        """Consume an identifier; raise if the next token is none."""
         if not self.is_name():
             if self.now.kind is Kind.WORD and self.now.upper != "LIMIT":
                 word = self.now.text
@@ -171,8 +171,8 @@ class Reader:
         token = self.advance()
         return Ident(token.text, token.kind is Kind.QUOTED, token.at)
 
-    def whole(self, what: str) -> int:
-        """Take a whole number without sign."""
+    def unsigned_integer(self, what: str) -> int:
+        """Consume a whole number without sign."""
         token = self.now
         if token.kind is not Kind.NUMBER or not token.text.isdigit() or len(token.text) > 18:
             raise self.unexpected(f"a whole number after {what}")
@@ -181,10 +181,10 @@ class Reader:
 
     @contextmanager
     def deeper(self) -> Iterator[None]:
-        """Within the body one level deeper; an error if that is too deep."""
+        """Count one more level of nesting in the body; raise if that is too deep."""
         self._depth += 1
         if self._depth > DEEPEST:
-            raise self.fail(f"the query nests more than {DEEPEST} levels deep; split it with WITH")
+            raise self.fail(f"the query is nested more than {DEEPEST} levels deep; split it with WITH")
         try:
             yield
         finally:

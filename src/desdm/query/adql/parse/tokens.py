@@ -1,4 +1,4 @@
-"""The words of an ADQL query with their places (REC-ADQL-2.1, 2.1)."""
+"""Tokens of an ADQL query with line and column (REC-ADQL-2.1, 2.1)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from desdm.errors import QueryError
 
 __all__ = ["LONGEST", "Kind", "Place", "Token", "tokens"]
 
-#: The most characters of a query: room for some ten thousand numbers in an IN list.
+#: Largest number of characters of a query: enough for some ten thousand numbers in an IN list.
 LONGEST = 256 * 1024
 #: Characters of a number: more than any double or integer needs, and fewer than Python refuses to convert.
 _LONGEST_NUMBER = 1000
@@ -18,7 +18,7 @@ Place = tuple[int, int]
 
 
 class Kind(Enum):
-    """What a token is."""
+    """Kinds of tokens."""
 
     WORD = "word"
     QUOTED = "delimited identifier"
@@ -59,12 +59,12 @@ _HINTS = {
 
 
 def tokens(query: str) -> list[Token]:
-    """Cut a query into its tokens; the last one is of `Kind.END`.
+    """Split a query into tokens; the last one is of `Kind.END`.
 
     Raises
     ------
     QueryError
-        At a character that ADQL does not know, at text that is not closed, or if the query is too long.
+        The query has a character that ADQL does not have or text that is not closed, or it is too long.
     """
     if len(query) > LONGEST:
         raise QueryError(
@@ -75,13 +75,13 @@ def tokens(query: str) -> list[Token]:
     if bad := _CONTROL.search(query):
         before = query[: bad.start()]
         where = before.count("\n") + 1, bad.start() - (before.rfind("\n") + 1) + 1
-        raise QueryError(f"the character U+{ord(bad[0]):04X} does not belong into a query", *where)
+        raise QueryError(f"the character U+{ord(bad[0]):04X} is not allowed in a query", *where)
     while place < len(query):
         match = _TOKEN.match(query, place)
         at = (line, place - start + 1)
         if match is None:
             sign = query[place]
-            raise QueryError(_HINTS.get(sign, f"ADQL does not know the character {sign!r}"), *at)
+            raise QueryError(_HINTS.get(sign, f"the character {sign!r} is not allowed in ADQL"), *at)
         _add(stream, match, at)
         text = match[0]
         if "\n" in text:
@@ -105,7 +105,9 @@ def _add(stream: list[Token], match: re.Match[str], at: Place) -> None:
             )
         written = match[0]
         if len(written) > _LONGEST_NUMBER:
-            raise QueryError(f"a number of {len(written)} characters; {_LONGEST_NUMBER} are the most", *at)
+            raise QueryError(
+                f"a number of {len(written)} characters; at most {_LONGEST_NUMBER} are allowed", *at
+            )
         stream.append(
             Token(Kind.NUMBER, str(int(written, 16)) if written[1:2] in ("x", "X") else written, at)
         )

@@ -1,4 +1,4 @@
-"""Reads conditions and values of ADQL: from OR down to a single column."""
+"""Parser of conditions and values of ADQL: from OR down to a single column."""
 
 from __future__ import annotations
 
@@ -13,19 +13,27 @@ from desdm.query.adql.parse.tokens import Kind
 __all__ = ["Values"]
 
 _COMPARE = ("=", "<>", "!=", "<", ">", "<=", ">=")
-_AGGREGATES = frozenset(("COUNT", "SUM", "AVG", "MIN", "MAX", *aggregates.FORMS))
-#: Ranks of the operators on values, the weakest first.
+_AGGREGATES = frozenset(("COUNT", "SUM", "AVG", "MIN", "MAX", *aggregates.SIGNATURES))
+#: Operators on values by precedence, the lowest first.
 _RANKS: tuple[tuple[str, ...], ...] = (("||",), ("|",), ("^",), ("&",), ("+", "-"), ("*", "/"))
 
 
 class Values:
-    """Reads conditions and values; queries within them are read by ``query``."""
+    """Parser of conditions and values.
 
-    def __init__(self, reader: Reader, query: Callable[[], nodes.Statement]) -> None:
-        self._reader, self._query = reader, query
+    Parameters
+    ----------
+    reader
+        Tokens of the query.
+    parse_query
+        Parses a subquery.
+    """
+
+    def __init__(self, reader: Reader, parse_query: Callable[[], nodes.Statement]) -> None:
+        self._reader, self._parse_query = reader, parse_query
 
     def condition(self) -> Expression:
-        """``a OR b …``."""
+        """Parse conditions joined by OR."""
         return self._junction("OR", self._conjunction)
 
     def _conjunction(self) -> Expression:
@@ -48,7 +56,7 @@ class Values:
             return nodes.Not(self._negation(), at)
 
     def _predicate(self) -> Expression:
-        """Parse one predicate, or a value that stands as a condition."""
+        """Parse one predicate, or a value in place of a condition."""
         reader, at = self._reader, self._reader.now.at
         if reader.word("EXISTS"):
             return nodes.Exists(self._subquery(), at)
@@ -97,7 +105,7 @@ class Values:
         return nodes.In(left, tuple(values), None, negated, at)
 
     def _opens_query(self) -> bool:
-        """Whether after the parentheses that come next a query begins."""
+        """Tell whether the next parentheses enclose a query."""
         by = 0
         while self._reader.ahead(by).text == "(" and self._reader.ahead(by).kind is Kind.SIGN:
             by += 1
@@ -107,12 +115,12 @@ class Values:
         """Parse a query in parentheses."""
         self._reader.need_sign("(")
         with self._reader.deeper():
-            query = self._query()
+            query = self._parse_query()
         self._reader.need_sign(")")
         return query
 
     def value(self, rank: int = 0) -> Expression:
-        """A value: operators by rank."""
+        """Parse a value whose operators have at least the precedence ``rank``."""
         if rank == len(_RANKS):
             return self._factor()
         first = self.value(rank + 1)
@@ -177,10 +185,10 @@ class Values:
         parts = [self._reader.identifier("a value")]
         while self._reader.sign("."):
             if self._reader.is_sign("*"):
-                raise self._reader.fail("* stands only in the select list itself or in COUNT(*)")
+                raise self._reader.fail("* is allowed only in the select list itself and in COUNT(*)")
             parts.append(self._reader.identifier("a column"))
         if self._reader.is_sign("("):
-            advice = function_advice(parts[0].text) or "functions stand without schema"
+            advice = function_advice(parts[0].text) or "functions have no schema"
             raise self._reader.fail(f"there is no function of that name; {advice}", parts[0].at)
         return nodes.Name(tuple(parts))
 
@@ -206,7 +214,7 @@ class Values:
         reader = self._reader
         if reader.is_sign("*"):
             if name != "COUNT":
-                raise reader.fail(f"{name} takes a value, * stands only in COUNT(*)")
+                raise reader.fail(f"{name} takes a value; * is allowed only in COUNT(*)")
             reader.advance()
             reader.need_sign(")")
             self._no_window()
@@ -235,9 +243,11 @@ class Values:
         if target == "DOUBLE":
             reader.word("PRECISION")
         if target not in _TARGETS:
-            raise reader.fail(f"CAST knows {', '.join(sorted(_TARGETS))}; not {token.text[:40]!r}", token.at)
+            raise reader.fail(
+                f"CAST converts to {', '.join(sorted(_TARGETS))}, not to {token.text[:40]!r}", token.at
+            )
         if reader.sign("("):
-            length = reader.whole("CHAR(")
+            length = reader.unsigned_integer("CHAR(")
             if target not in ("CHAR", "VARCHAR") or not 0 < length < 65536:
                 raise reader.fail("only CHAR and VARCHAR have a length, from 1 to 65535", token.at)
             reader.need_sign(")")

@@ -1,1 +1,1 @@
-"""From the tree of a query to the SQL of an engine."""
+"""Generation of an engine's SQL from the tree of a query."""

@@ -1,4 +1,4 @@
-"""Writes conditions of ADQL in an engine's SQL: comparisons, IN, LIKE, EXISTS, predicates of geometry."""
+"""Conditions of ADQL in an engine's SQL: comparisons, IN, LIKE, EXISTS, predicates of geometry."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from desdm.query.engines.writing import SQL_TYPES, Dialect
 
 __all__ = ["Conditions"]
 
-#: What a comparison of a predicate's 1 or 0 with a number asks for.
-_TRUTHS: dict[tuple[str, float | None], bool] = {
+#: Comparison of CONTAINS or INTERSECTS with a number → whether it is true for 1, not for 0.
+_TRUE_FOR_ONE: dict[tuple[str, float | None], bool] = {
     ("=", 1.0): True,
     ("<>", 0.0): True,
     (">", 0.0): True,
@@ -26,28 +26,36 @@ _TRUTHS: dict[tuple[str, float | None], bool] = {
     ("<", 1.0): False,
     ("<=", 0.0): False,
 }
-_FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "<>": "<>"}
+_MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "<>": "<>"}
 
 
 class Values(Protocol):
-    """What writes the values that stand in conditions."""
+    """Writer of the values in conditions."""
 
     dialect: Dialect
     geometry: Geometry
 
     def value(self, node: nodes.Expression, scope: Scope) -> Fragment:
-        """SQL of a value."""
+        """Write a value."""
 
 
 class Conditions:
-    """Writes conditions of one query; values within them are written by ``values``, queries by ``query``."""
+    """Writer of the conditions of one query.
+
+    Parameters
+    ----------
+    values
+        Writes the values in them.
+    query
+        Writes the subqueries in them.
+    """
 
     def __init__(self, values: Values, query: Callable[[nodes.Statement, Scope], Written]) -> None:
         self._values, self._query = values, query
         self.dialect, self._types = values.dialect, SQL_TYPES[values.dialect]
 
     def condition(self, node: nodes.Expression, scope: Scope) -> str:
-        """SQL of a condition."""
+        """Write a condition."""
         match node:
             case nodes.Junction():
                 return "(" + f" {node.word} ".join(self.condition(p, scope) for p in node.parts) + ")"
@@ -80,7 +88,7 @@ class Conditions:
         """Write a comparison; those with geometry become predicates."""
         for call, other, operator in (
             (node.left, node.right, node.operator),
-            (node.right, node.left, _FLIPPED[node.operator]),
+            (node.right, node.left, _MIRRORED[node.operator]),
         ):
             if isinstance(call, nodes.Call) and call.name in ("CONTAINS", "INTERSECTS"):
                 return self._predicate(call, other, operator, scope)
@@ -93,14 +101,14 @@ class Conditions:
     def _predicate(self, call: nodes.Call, other: nodes.Expression, operator: str, scope: Scope) -> str:
         """Write CONTAINS or INTERSECTS compared with 1 or 0."""
         value = self._values.value(other, scope)
-        true = _TRUTHS.get((operator, value.number))
+        true = _TRUE_FOR_ONE.get((operator, value.number))
         if true is None:
-            raise QueryError(f"{call.name} gives 1 or 0; compare it so: 1 = {call.name}(…)", *call.at)
+            raise QueryError(f"{call.name} returns 1 or 0; write 1 = {call.name}(…)", *call.at)
         sql = self.meets(call, scope)
         return sql if true else f"(NOT {sql})"
 
     def meets(self, call: nodes.Call, scope: Scope) -> str:
-        """SQL of CONTAINS or INTERSECTS as a condition."""
+        """Write CONTAINS or INTERSECTS as a condition."""
         arguments = [self._values.value(a, scope) for a in call.arguments]
         if len(arguments) != 2 or any(g.kind not in GEOMETRIES for g in arguments):
             raise QueryError(f"{call.name} takes two geometries: POINT, CIRCLE, BOX, POLYGON", *call.at)
@@ -110,7 +118,7 @@ class Conditions:
         return self._values.geometry.intersects(arguments[0], arguments[1], call.at)
 
     def region(self, value: Fragment) -> Fragment:
-        """A geometry as predicates take it, also one that stands in a column."""
+        """Return a geometry with its coordinates; that of a column is taken apart."""
         if value.parts or value.kind not in ("region", "point", "circle", "polygon"):
             return value
         return regions.of_column(value, self._types["char"])
@@ -122,9 +130,9 @@ class Conditions:
         )
         radius = self._values.value(other, scope)
         if radius.kind not in (*NUMBERS, "null"):
-            raise QueryError("a distance is compared with a number of degrees", *other.at)
-        wide = operator in ("<=", ">")
-        sql = self._values.geometry.near(*points, radius, call.at, strict=not wide)
+            raise QueryError("a distance must be compared with a number of degrees", *other.at)
+        inclusive = operator in ("<=", ">")
+        sql = self._values.geometry.near(*points, radius, call.at, strict=not inclusive)
         return sql if operator in ("<", "<=") else f"(NOT {sql})"
 
     def _between(self, node: nodes.Between, scope: Scope) -> str:
@@ -157,7 +165,7 @@ class Conditions:
         written = self._query(node.query, scope)
         if len(written.columns) != 1:
             raise QueryError(
-                f"the query in IN has {len(written.columns)} columns, it must have one", *node.query.at
+                f"the query in IN has {len(written.columns)} columns; it must have one", *node.query.at
             )
         inner = Fragment("", written.columns[0].kind, node.query.at)
         value, _ = self.alike(value, inner, node.at)
@@ -169,7 +177,7 @@ class Conditions:
         for side in (value, pattern):
             if side.kind not in ("char", "null", "region"):
                 raise QueryError("LIKE compares text", *side.at)
-        word = ("NOT " if node.negated else "") + ("ILIKE" if node.fold else "LIKE")
+        word = ("NOT " if node.negated else "") + ("ILIKE" if node.ignore_case else "LIKE")
         escape = ""
         if node.escape is not None:
             quoted = (
@@ -182,8 +190,8 @@ class Conditions:
             escape = f" ESCAPE '{quoted}'"
         elif self.dialect == "postgresql":
             escape = " ESCAPE ''"
-        folded = node.fold and self.dialect == "postgresql"
-        return f"({functions.folding(value.sql) if folded else value.sql} {word} {pattern.sql}{escape})"
+        ignore_case = node.ignore_case and self.dialect == "postgresql"
+        return f"({functions.case_insensitive(value.sql) if ignore_case else value.sql} {word} {pattern.sql}{escape})"
 
     def alike(self, left: Fragment, right: Fragment, at: tuple[int, int]) -> tuple[Fragment, Fragment]:
         """Return two values converted to kinds that can be compared.
@@ -222,7 +230,7 @@ class Conditions:
         )
 
     def _as_flag(self, value: Fragment) -> Fragment:
-        """Return a boolean, or a text that stands for one, as 1 or 0."""
+        """Convert a boolean, or a text such as 'true', to 1 or 0."""
         if value.kind == "boolean":
             return Fragment(f"CAST({value.sql} AS {self._types['int']})", "int", value.at)
         if isinstance(value.constant, str) and value.constant.lower() in (
@@ -236,4 +244,4 @@ class Conditions:
             return Fragment("1" if value.constant.lower() in ("true", "t", "1") else "0", "int", value.at)
         if value.kind in INTEGERS:
             return value
-        raise QueryError("a truth value is compared with 1, 0, TRUE or FALSE", *value.at)
+        raise QueryError("a truth value can be compared with 1, 0, TRUE and FALSE", *value.at)

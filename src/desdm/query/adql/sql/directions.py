@@ -1,4 +1,4 @@
-"""Tests of directions on the sky in SQL: how far two are apart, on which side of a great circle one lies."""
+"""Tests of directions on the sky in SQL: angular distances, and sides of great circles."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from desdm.query.adql.sql.fragments import Fragment, double
 
 __all__ = ["haversine", "in_box", "in_corners", "in_piece", "near_side", "within"]
 
-#: What may be lost by rounding: 2e-15 rad squared, far below any catalogue's own.
+#: Tolerance for rounding: (1e-15 rad)², far below the uncertainty of catalogues.
 _ROUNDING = 1e-30
 
 
 def within(a: tuple[Fragment, Fragment], b: tuple[Fragment, Fragment], limit: float, strict: bool) -> str:
-    """Write the haversine test against a constant limit; beyond 90 degrees by the antipode, where rounding is small again.
+    """Write the haversine test against a constant limit; beyond 90 degrees by the antipode, where it is accurate.
 
     Parameters
     ----------
@@ -49,6 +49,7 @@ def within(a: tuple[Fragment, Fragment], b: tuple[Fragment, Fragment], limit: fl
 
 
 def haversine(a: tuple[Fragment, Fragment], b: tuple[Fragment, Fragment]) -> str:
+    """Write the haversine of the distance of two positions: sin² of half the angle."""
     first = f"power(sin(radians({a[1].sql} - {b[1].sql}) / 2), 2)"
     fixed = b[1].number
     cosine = f"cos(radians({b[1].sql}))" if fixed is None else double(math.cos(math.radians(fixed)))
@@ -56,13 +57,14 @@ def haversine(a: tuple[Fragment, Fragment], b: tuple[Fragment, Fragment]) -> str
 
 
 def _product(point: Fragment, normal: sphere.Vector) -> str:
-    """Product of a point's direction with a known one."""
+    """Write the scalar product of a point's direction with a constant one."""
     lon, lat = (f"radians({c.sql})" for c in point.parts)
     x, y, z = (double(float(n)) for n in normal)
     return f"(cos({lat}) * ({x} * cos({lon}) + {y} * sin({lon})) + {z} * sin({lat}))"
 
 
 def in_piece(point: Fragment, normals: Sequence[sphere.Vector]) -> str:
+    """Write the test that a point lies in a convex piece, of which the inward normals are given."""
     return " AND ".join(f"{_product(point, n)} >= -1e-14" for n in normals)
 
 
@@ -73,7 +75,7 @@ def _direction(lon: Fragment, lat: Fragment) -> tuple[str, str, str]:
 
 
 def in_box(point: Fragment, box: Fragment) -> str:
-    """Within a box about a position that rows give: in the plane that touches the sphere there."""
+    """Write the test that a point lies in a box whose centre is not constant, in the tangent plane at its centre."""
     (a, d), (a0, d0, w, h) = point.parts, box.parts
     lat, lat0 = f"radians({d.sql})", f"radians({d0.sql})"
     delta = f"radians({a.sql} - {a0.sql})"
@@ -87,7 +89,7 @@ def in_box(point: Fragment, box: Fragment) -> str:
 
 
 def in_corners(point: Fragment, polygon: Fragment) -> str:
-    """Within a convex polygon whose corners rows give, in either sense of turning."""
+    """Write the test that a point lies in a convex polygon whose corners are not constant, in either orientation."""
     corners = [_direction(a, d) for a, d in zip(polygon.parts[::2], polygon.parts[1::2], strict=True)]
     px, py, pz = _direction(*point.parts)
     sides = []

@@ -1,4 +1,4 @@
-"""Writes values of ADQL in an engine's SQL: names, literals, CASE, aggregates, functions; the rest is refused."""
+"""Values of ADQL in an engine's SQL: names, literals, CASE, aggregates and functions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from desdm.errors import QueryError
 from desdm.query.adql.parse import nodes
 from desdm.query.adql.parse.otherdialects import function_advice
 from desdm.query.adql.sql import functions, measures, regions, statistics, userfunctions
-from desdm.query.adql.sql.arithmetic import closed, operate
+from desdm.query.adql.sql.arithmetic import checked, operate
 from desdm.query.adql.sql.conditions import Conditions
 from desdm.query.adql.sql.fragments import (
     GEOMETRIES,
@@ -43,7 +43,7 @@ _MEASURES = (
 
 
 class Expressions:
-    """Writes expressions of one query; queries within them are written by ``query``."""
+    """Writer of the expressions of one query; ``query`` writes the subqueries in them."""
 
     def __init__(
         self,
@@ -55,14 +55,14 @@ class Expressions:
         self.dialect, self._parameters, self._query = dialect, parameters, query
         self._types = SQL_TYPES[dialect]
         self._footprint = footprint
-        #: SQL of ``hpix29`` by the number of its table
+        #: SQL of the ``hpix29`` column by the number of its table
         self.cells: dict[int, str] = {}
         self.geometry = Geometry(self.cell, dialect)
         self._conditions = Conditions(self, query)
         self.condition, self.alike = self._conditions.condition, self._conditions.alike
 
     def cell(self, lon: Fragment, lat: Fragment) -> str | None:
-        """SQL of ``hpix29`` of a position, if it is that of a table which has one."""
+        """Return SQL of the ``hpix29`` column for the position of a table; None for other positions."""
         a, d = lon.column, lat.column
         if a is None or d is None or a.table != d.table or (a.role, d.role) != ("ra", "dec"):
             return None
@@ -71,20 +71,20 @@ class Expressions:
     # Values
 
     def value(self, node: nodes.Expression, scope: Scope) -> Fragment:
-        """SQL of a value; under GROUP BY a column must be grouped by or stand in an aggregate."""
-        return closed(self._operand(node, scope))
+        """Write a value; in a query with groups, columns must appear in GROUP BY or within an aggregate."""
+        return checked(self._operand(node, scope))
 
     def _operand(self, node: nodes.Expression, scope: Scope) -> Fragment:
-        """SQL of a value with which arithmetic goes on, so that its check for overflow may wait."""
-        if scope.groups is None or scope.within:
+        """Write an operand of arithmetic, whose check for overflow may be left to the result."""
+        if scope.groups is None or scope.in_aggregate:
             return self._value(node, scope)
         before = len(scope.loose)
         fragment = self._value(node, scope)
-        whole = closed(fragment)
-        if whole.sql and whole.sql in scope.groups:
-            # The engines know an expression that is grouped by by its text.
+        checked_value = checked(fragment)
+        if checked_value.sql and checked_value.sql in scope.groups:
+            # The engines recognise an expression of GROUP BY by its text.
             del scope.loose[before:]
-            return whole
+            return checked_value
         return fragment
 
     def _value(self, node: nodes.Expression, scope: Scope) -> Fragment:
@@ -107,7 +107,7 @@ class Expressions:
             case nodes.Case():
                 return self._case(node, scope)
             case nodes.Subquery():
-                return self._scalar(node, scope)
+                return self._subquery(node, scope)
             case nodes.Call():
                 return self._call(node, scope)
             case _:
@@ -129,14 +129,14 @@ class Expressions:
 
     def _name(self, node: nodes.Name, scope: Scope) -> Fragment:
         """Write a column or an alias of the select list."""
-        if len(node.parts) == 1 and not any(_same(node.parts[0], c.name) for c in scope.columns):
+        if len(node.parts) == 1 and not any(_matches(node.parts[0], c.name) for c in scope.columns):
             alias = scope.alias(node.parts[0])
             if alias is not None:
                 return alias
         column, owner = scope.find(node.parts)
         if (
             owner.groups is not None
-            and not owner.within
+            and not owner.in_aggregate
             and owner is scope
             and column.sql not in owner.groups
         ):
@@ -166,30 +166,31 @@ class Expressions:
             node.at,
             value.meta,
             known,
-            open=value.open,
+            unchecked=value.unchecked,
             operands=value.operands,
         )
 
     def _aggregate(self, node: nodes.Aggregate, scope: Scope) -> Fragment:
         """Write an aggregate function."""
-        if scope.within:
-            raise QueryError(f"{node.name} cannot stand within another aggregate", *node.at)
+        if scope.in_aggregate:
+            raise QueryError(f"{node.name} cannot be used within another aggregate", *node.at)
         if scope.groups is None:
             raise QueryError(
-                f"{node.name} cannot stand here; it belongs into SELECT, HAVING or ORDER BY", *node.at
+                f"{node.name} cannot be used here; aggregates are allowed in SELECT, HAVING and ORDER BY",
+                *node.at,
             )
         if node.argument is None:
             return Fragment(
                 "count(*)", "long", node.at, ReleaseColumn("", "long", ucd="meta.number", text="Rows")
             )
-        scope.within = True
+        scope.in_aggregate = True
         value = self.value(node.argument, scope)
-        scope.within = False
+        scope.in_aggregate = False
         if value.kind in (*GEOMETRIES, "array") and not (
             value.kind == "region" and node.name == "COUNT" and not node.distinct
         ):
             raise QueryError(f"{node.name} takes no geometry", *node.at)
-        if node.name in statistics.FORMS:
+        if node.name in statistics.SIGNATURES:
             return statistics.aggregate(node.name, value, node.distinct, node.at, self.dialect)
         word = "DISTINCT " if node.distinct else ""
         if node.name == "COUNT":
@@ -206,11 +207,11 @@ class Expressions:
             return Fragment(
                 f"CAST(sum({word}{value.sql}) AS {self._types['long']})", "long", node.at, value.meta
             )
-        # A sum over +Inf and -Inf is no number.
+        # A sum over +Inf and -Inf is NaN.
         x = functions.as_double(value).sql
         sql = f"{node.name.lower()}({word}{x})"
         if self.dialect == "duckdb":
-            sql = functions.summed(sql, x)
+            sql = functions.checked_sum_sql(sql, x)
         return Fragment(functions.without_nan(sql), "double", node.at, value.meta)
 
     def _case(self, node: nodes.Case, scope: Scope) -> Fragment:
@@ -229,32 +230,32 @@ class Expressions:
         return Fragment(f"(CASE {branches}{otherwise} END)", values[0].kind, node.at, values[0].meta)
 
     def common(self, values: Sequence[Fragment], at: tuple[int, int]) -> list[Fragment]:
-        """Values brought to one kind."""
+        """Convert values to one kind."""
         kinds = {v.kind for v in values} - {"null"}
         if kinds & {*GEOMETRIES, "array"}:
-            raise QueryError("geometry cannot stand here", *at)
+            raise QueryError("geometry cannot be used here", *at)
         if len(kinds) <= 1:
             kind = next(iter(kinds), "char")
         elif kinds <= set(NUMBERS):
             kind = "double" if "float" in kinds else max(kinds, key=NUMBERS.index)
         else:
-            raise QueryError(
-                f"values of different kinds stand here: {', '.join(sorted(kinds))}; use CAST", *at
-            )
+            raise QueryError(f"the values have different kinds: {', '.join(sorted(kinds))}; use CAST", *at)
         return [v if v.kind == kind else self.to_kind(v, kind) for v in values]
 
     def to_kind(self, value: Fragment, kind: str) -> Fragment:
-        """The same value as another kind of number, or NULL of a kind."""
+        """Convert a number or NULL to a kind."""
         return Fragment(f"CAST({value.sql} AS {self._types[kind]})", kind, value.at, value.meta)
 
-    def _scalar(self, node: nodes.Subquery, scope: Scope) -> Fragment:
-        """Write a query that stands as a value."""
+    def _subquery(self, node: nodes.Subquery, scope: Scope) -> Fragment:
+        """Write a query used as a value."""
         written = self._query(node.query, scope)
         if len(written.columns) != 1:
-            raise QueryError(f"a query as a value has one column, not {len(written.columns)}", *node.at)
+            raise QueryError(
+                f"a query used as a value must have one column, not {len(written.columns)}", *node.at
+            )
         column = written.columns[0]
         if column.kind in (*GEOMETRIES, "array"):
-            raise QueryError("a query as a value gives no geometry", *node.at)
+            raise QueryError("a query used as a value cannot return geometry", *node.at)
         return Fragment(f"({written.sql})", column.kind, node.at, column.meta)
 
     def _call(self, node: nodes.Call, scope: Scope) -> Fragment:
@@ -266,7 +267,7 @@ class Expressions:
             return self._measure(node, scope)
         if name == "COALESCE":
             if not node.arguments:
-                raise QueryError("COALESCE takes one value or more", *at)
+                raise QueryError("COALESCE takes at least one value", *at)
             values = self.common([self.value(a, scope) for a in node.arguments], at)
             return Fragment(
                 f"coalesce({', '.join(v.sql for v in values)})", values[0].kind, at, values[0].meta
@@ -280,9 +281,11 @@ class Expressions:
         if name == "IN_UNIT":
             return self._in_unit(node, scope)
         if name in functions.FUNCTIONS or name in ("MOD", "ROUND", "TRUNCATE"):
-            return functions.call(name, [self.value(a, scope) for a in node.arguments], at, self.dialect)
+            return functions.function_sql(
+                name, [self.value(a, scope) for a in node.arguments], at, self.dialect
+            )
         if name in userfunctions.NAMES:
-            return userfunctions.call(
+            return userfunctions.user_function_sql(
                 name,
                 [self.value(a, scope) for a in node.arguments],
                 at,
@@ -342,9 +345,9 @@ class Expressions:
         ucd, text = (source.ucd, source.text) if source else ("", "")
         meta = ReleaseColumn("", "double", unit=arguments[1].constant, ucd=ucd, text=text)
         product = operate("*", arguments[0], constant(scale, node.at), node.at, self.dialect)
-        return replace(closed(product), at=node.at, meta=meta)
+        return replace(checked(product), at=node.at, meta=meta)
 
 
-def _same(ident: nodes.Ident, name: str) -> bool:
+def _matches(ident: nodes.Ident, name: str) -> bool:
     """Tell whether an identifier names a column."""
     return ident.text == name if ident.quoted else ident.text.lower() == name.lower()

@@ -1,4 +1,4 @@
-"""Pieces of SQL with their types, and what differs between the engines in writing them."""
+"""SQL of values with their kind, unit and constant value, and bound parameters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 INTEGERS = ("short", "int", "long")
 NUMBERS = ("short", "int", "long", "float", "double")
-#: The longest SQL that is written for one value; nested functions that double must end somewhere.
+#: Longest SQL of one value: nested functions that repeat their argument grow exponentially.
 _LONGEST = 400_000
 
 
@@ -39,7 +39,7 @@ class Column:
     Attributes
     ----------
     name, sql
-        As queries and as the engine name it.
+        Its name in queries, and its SQL.
     role
         ``ra``, ``dec`` or ``hpix`` of the position of its table ``table`` (a number within the query), or empty.
     ambiguous
@@ -64,15 +64,15 @@ class Fragment:
     kind
         VOTable data type, or ``timestamp``, ``null``, ``condition``, or a geometry.
     meta
-        The column whose unit, UCD and text it carries on.
+        Column from which it has its unit, UCD and description.
     constant
-        Its value, where it is known already.
+        Its value, if it is a constant.
     parts
         Of a geometry: coordinates and sizes in degrees, one after the other.
     column
-        The column, if it is nothing but one.
-    open
-        It is arithmetic in DuckDB whose result has still to be checked for overflow (`arithmetic.closed`).
+        The column, if the value is a column itself.
+    unchecked
+        Whether it is arithmetic in DuckDB whose check for overflow is still missing (`arithmetic.checked`).
     operands
         SQL of the operands of such arithmetic that are not known numbers.
     """
@@ -84,35 +84,35 @@ class Fragment:
     constant: float | str | None = None
     parts: tuple[Fragment, ...] = ()
     column: Column | None = None
-    open: bool = False
+    unchecked: bool = False
     operands: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.sql) > _LONGEST:
-            raise QueryError("this expression grows too long in the database; split it with WITH", *self.at)
+            raise QueryError("the SQL of this expression becomes too long; split it with WITH", *self.at)
 
     @property
     def number(self) -> float | None:
-        """Its value, if it is a known number."""
+        """Its value, if it is a constant number."""
         return self.constant if isinstance(self.constant, float) else None
 
 
 @dataclass(slots=True)
 class Parameters:
-    """Values that are bound, and how the engine marks them."""
+    """Bound parameters and their placeholders."""
 
     dialect: Dialect
     _values: list[str] = field(default_factory=list)
 
     def text(self, value: str) -> str:
-        """SQL of a bound text."""
+        """Bind a text; return its placeholder in SQL."""
         if value not in self._values:
             self._values.append(value)
-        # A mark that no query and no name can hold; what is used in the end is numbered then.
+        # A placeholder that cannot occur in a query or name; those that are used are numbered in `bound`.
         return f"CAST(\x02{self._values.index(value)}\x02 AS {SQL_TYPES[self.dialect]['char']})"
 
     def bound(self, sql: str) -> tuple[str, tuple[str, ...]]:
-        """SQL with the engine's own marks, and the values in their order."""
+        """Return SQL with the engine's own placeholders, and the values in their order."""
         used: list[int] = []
 
         def mark(match: re.Match[str]) -> str:
@@ -126,21 +126,21 @@ class Parameters:
 
 
 def double(value: float) -> str:
-    """A double in SQL, to its last bit: without the exponent the engines would read a decimal."""
+    """Write a double exactly; without an exponent the engines would read a decimal."""
     text = repr(float(value))
     text = text if "e" in text else text + "e0"
     return f"({text}::float8)"
 
 
 def constant(value: float, at: Place) -> Fragment:
-    """A known double."""
+    """Return a constant double."""
     if not math.isfinite(value):
         raise QueryError("this number is not finite", *at)
     return Fragment(double(value), "double", at, constant=float(value))
 
 
 def numbers(fragments: Iterator[Fragment] | tuple[Fragment, ...]) -> list[float] | None:
-    """Known values of all, or None if one is not known."""
+    """Return the values of constants, or None if one of the fragments is not constant."""
     values = [f.number for f in fragments]
     return None if any(n is None for n in values) else [n for n in values if n is not None]
 

@@ -1,4 +1,4 @@
-"""The functions of ADQL that take and give plain values, and how each engine writes them (REC-ADQL-2.1, 2.3, 4.3-4.6)."""
+"""Functions of ADQL on numbers, text and timestamps, in the SQL of each engine (REC-ADQL-2.1, 2.3, 4.3-4.6)."""
 
 from __future__ import annotations
 
@@ -15,28 +15,36 @@ from desdm.query.engines.writing import SQL_TYPES, Dialect
 from desdm.release.model import ReleaseColumn
 from desdm.timestamps import timestamp_text
 
-__all__ = ["FUNCTIONS", "Function", "call", "cast"]
+__all__ = ["FUNCTIONS", "Function", "cast", "function_sql"]
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One function: its signature for people, how many arguments, of which kinds, and what it gives.
+    """One function of ADQL.
 
     Attributes
     ----------
+    signature
+        Signature for messages and the capabilities.
+    min_arguments, max_arguments
+        Smallest and largest number of arguments.
+    argument_kinds
+        Kind of each argument: ``double``, ``number``, ``char`` or ``time``.
+    result_kind
+        Kind of the result; ``=``: that of its first argument.
     duckdb, postgresql
         SQL with ``{0}``, ``{1}`` … for the arguments.
-    result
-        Kind of what it gives; ``=``: that of its first argument.
     unit
-        Unit of what it gives; ``=``: that of its argument.
+        Unit of the result; ``=``: that of its first argument.
+    text
+        Description of the result.
     """
 
-    form: str
-    least: int
-    most: int
-    takes: tuple[str, ...]
-    result: str
+    signature: str
+    min_arguments: int
+    max_arguments: int
+    argument_kinds: tuple[str, ...]
+    result_kind: str
     duckdb: str
     postgresql: str
     unit: str = ""
@@ -50,15 +58,18 @@ def _math(name: str, sql: str, unit: str = "", postgresql: str | None = None, te
     )
 
 
-def _finite(sql: str, saying: str) -> str:
-    """What is not defined or too large is an error in DuckDB too, as it is in PostgreSQL."""
-    return f"(CASE WHEN isfinite({sql}) IS FALSE AND isfinite({{0}}) THEN error('{saying}') ELSE {sql} END)"
+def _finite_or_error(sql: str, message: str) -> str:
+    """Write an expression that raises ``message`` where a finite argument gives no finite result, as PostgreSQL does."""
+    return f"(CASE WHEN isfinite({sql}) IS FALSE AND isfinite({{0}}) THEN error('{message}') ELSE {sql} END)"
 
 
-#: PostgreSQL refuses a result that is too near to zero for its type; it is 0, as in DuckDB. exp(x) < 2^-1075 there.
-_LEAST = 745.1332191019412
-_PG_EXP = f"(CASE WHEN {{0}} < -{_LEAST} THEN 0 ELSE exp({{0}}) END)"
-_PG_POWER = f"(CASE WHEN {{1}} / 1000 * ln(abs(NULLIF({{0}}, 0))) < -{_LEAST / 1000} THEN 0 ELSE power({{0}}, {{1}}) END)"
+#: exp(-x) of a larger x is less than 2^-1075, which rounds to 0. PostgreSQL raises an error for it; DuckDB returns 0.
+_EXP_UNDERFLOW = 745.1332191019412
+_PG_EXP = f"(CASE WHEN {{0}} < -{_EXP_UNDERFLOW} THEN 0 ELSE exp({{0}}) END)"
+_PG_POWER = (
+    f"(CASE WHEN {{1}} / 1000 * ln(abs(NULLIF({{0}}, 0))) < -{_EXP_UNDERFLOW / 1000} "
+    "THEN 0 ELSE power({0}, {1}) END)"
+)
 _DUCKDB_POWER = (
     "(CASE WHEN isfinite(power({0}, {1})) IS FALSE AND isfinite({0}) AND isfinite({1}) "
     "THEN error(CASE WHEN isnan(power({0}, {1})) OR {0} = 0 THEN 'power' ELSE 'overflow' END) ELSE power({0}, {1}) END)"
@@ -66,15 +77,15 @@ _DUCKDB_POWER = (
 
 
 _TEXT = ("char",)
-#: Capitals of every script: in PostgreSQL the columns themselves are in the order of their bytes, which folds only ASCII.
-_FOLDING = '{0} COLLATE "und-x-icu"'
+#: Collation for UPPER and LOWER in PostgreSQL: the columns have that of their bytes, which converts ASCII only.
+_UNICODE_COLLATION = '{0} COLLATE "und-x-icu"'
 FUNCTIONS: dict[str, Function] = {
     "ABS": Function("ABS(x) -> x", 1, 1, ("number",), "=", "abs({0})", "abs({0})", "="),
     "CEILING": _math("CEILING", "ceil({0})", "="),
     "FLOOR": _math("FLOOR", "floor({0})", "="),
-    "DEGREES": _math("DEGREES", _finite("degrees({0})", "overflow"), "deg", postgresql="degrees({0})"),
+    "DEGREES": _math("DEGREES", _finite_or_error("degrees({0})", "overflow"), "deg", postgresql="degrees({0})"),
     "RADIANS": _math("RADIANS", "radians({0})", "rad"),
-    "EXP": _math("EXP", _finite("exp({0})", "overflow"), postgresql=_PG_EXP),
+    "EXP": _math("EXP", _finite_or_error("exp({0})", "overflow"), postgresql=_PG_EXP),
     "LOG": _math("LOG", "ln({0})"),
     "LOG10": _math("LOG10", "log10({0})", postgresql="log({0})"),
     "SQRT": _math("SQRT", "sqrt({0})"),
@@ -92,23 +103,23 @@ FUNCTIONS: dict[str, Function] = {
     "PI": Function("PI() -> DOUBLE", 0, 0, (), "double", "pi()", "pi()"),
     "RAND": Function("RAND([seed]) -> DOUBLE", 0, 1, ("number",), "double", "random()", "random()"),
     "UPPER": Function("UPPER(s VARCHAR) -> VARCHAR", 1, 1, _TEXT, "char", "upper({0})",
-                      f"(upper({_FOLDING}) COLLATE \"C\")"),
+                      f"(upper({_UNICODE_COLLATION}) COLLATE \"C\")"),
     "LOWER": Function("LOWER(s VARCHAR) -> VARCHAR", 1, 1, _TEXT, "char", "lower({0})",
-                      f"(lower({_FOLDING}) COLLATE \"C\")"),
+                      f"(lower({_UNICODE_COLLATION}) COLLATE \"C\")"),
     "TIMESTAMP": Function("TIMESTAMP(s VARCHAR) -> TIMESTAMP", 1, 1, ("time",), "timestamp",
                           "{0}", "{0}"),
 }  # fmt: skip
 
 
-def call(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) -> Fragment:
-    """Write a function of the table above in the engine's SQL.
+def function_sql(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) -> Fragment:
+    """Write a call of a function in the engine's SQL.
 
     Parameters
     ----------
     name
-        Name in capitals, a key of `FUNCTIONS` or a special one.
+        Name in capitals: a key of `FUNCTIONS`, or MOD, ROUND or TRUNCATE.
     arguments
-        Arguments as they were written.
+        Arguments of the call.
     at
         Line and column of the call, for errors.
     dialect
@@ -122,35 +133,41 @@ def call(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) 
     if name in _SPECIAL:
         return _SPECIAL[name](name, arguments, at, dialect)
     function = FUNCTIONS[name]
-    count(name, function.form, arguments, function.least, function.most, at)
-    values = [_argument(name, wanted, a) for wanted, a in zip(function.takes, arguments, strict=False)]
+    require_argument_count(
+        name, function.signature, arguments, function.min_arguments, function.max_arguments, at
+    )
+    values = [
+        _argument(name, wanted, a) for wanted, a in zip(function.argument_kinds, arguments, strict=False)
+    ]
     kind = (
         (values[0].kind if values[0].kind != "null" else "double")
-        if function.result == "="
-        else function.result
+        if function.result_kind == "="
+        else function.result_kind
     )
     template = function.duckdb if dialect == "duckdb" else function.postgresql
     sql = template.format(*(g.sql for g in values))
     unit = values[0].meta.unit if function.unit == "=" and values and values[0].meta else function.unit
-    wide = (
+    unicode = (
         kind == "char"
         and bool(values)
         and values[0].meta is not None
         and values[0].meta.datatype == "unicodeChar"
     )
-    meta = ReleaseColumn("", "unicodeChar" if wide else kind, unit="" if unit == "=" else unit)
+    meta = ReleaseColumn("", "unicodeChar" if unicode else kind, unit="" if unit == "=" else unit)
     if name == "PI":
         return Fragment(sql, kind, at, meta, constant=math.pi)
     return Fragment(sql, kind, at, meta)
 
 
-def count(name: str, form: str, arguments: Sequence[Fragment], least: int, most: int, at: Place) -> None:
-    """Check that a function has as many arguments as it takes.
+def require_argument_count(
+    name: str, signature: str, arguments: Sequence[Fragment], least: int, most: int, at: Place
+) -> None:
+    """Raise unless a call has an allowed number of arguments.
 
     Parameters
     ----------
-    name, form
-        Name, and signature for the message.
+    name, signature
+        Name and signature of the function, for the message.
     arguments
         Arguments of the call.
     least, most
@@ -164,11 +181,11 @@ def count(name: str, form: str, arguments: Sequence[Fragment], least: int, most:
         There are fewer or more.
     """
     if not least <= len(arguments) <= most:
-        raise QueryError(f"{name} has {len(arguments)} arguments, it is {form}", *at)
+        raise QueryError(f"{name} has {len(arguments)} arguments; its signature is {signature}", *at)
 
 
 def _argument(name: str, wanted: str, argument: Fragment) -> Fragment:
-    """Return an argument as the kind that its function takes; raise if it is of another."""
+    """Return an argument converted to a kind; raise if it cannot be."""
     if wanted in ("double", "number"):
         if argument.kind not in (*NUMBERS, "null"):
             raise QueryError(f"{name} takes a number here", *argument.at)
@@ -183,7 +200,7 @@ def _argument(name: str, wanted: str, argument: Fragment) -> Fragment:
 
 
 def as_timestamp(value: Fragment) -> Fragment:
-    """The same value, text or NULL, as a timestamp; a literal is checked before the query runs."""
+    """Convert a text or NULL to a timestamp; a literal is checked before the query runs."""
     if value.kind == "timestamp":
         return value
     if value.kind == "null":
@@ -198,31 +215,31 @@ def as_timestamp(value: Fragment) -> Fragment:
 
 
 def as_double(value: Fragment) -> Fragment:
-    """The same value as a double."""
+    """Convert a number to a double."""
     if value.kind == "double":
         return value
     if value.number is not None:
         return Fragment(double(value.number), "double", value.at, value.meta, value.number)
     return Fragment(
         f"CAST({value.sql} AS float8)", "double", value.at, value.meta,
-        open=value.open, operands=value.operands,
+        unchecked=value.unchecked, operands=value.operands,
     )  # fmt: skip
 
 
-def summed(sql: str, x: str) -> str:
-    """A sum or mean over ``x`` in DuckDB: finite numbers whose sum is not are an error, as in PostgreSQL."""
+def checked_sum_sql(sql: str, x: str) -> str:
+    """Write a sum or mean over ``x`` in DuckDB that raises an error if the sum of finite numbers overflows."""
     infinite = f"count(*) FILTER (WHERE isinf({x}))"
     return f"(CASE WHEN isfinite({sql}) IS FALSE AND {infinite} = 0 THEN error('overflow') ELSE {sql} END)"
 
 
 def _mod(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) -> Fragment:
     """Write MOD."""
-    count(name, "MOD(x, y) -> x", arguments, 2, 2, at)
+    require_argument_count(name, "MOD(x, y) -> x", arguments, 2, 2, at)
     x, y = (_argument(name, "number", a) for a in arguments)
     if x.kind in INTEGERS and y.kind in INTEGERS:
-        # DuckDB divides first: the least number over -1 is none of its type, its remainder 0 is.
-        over = f"(CASE WHEN {y.sql} = -1 THEN 1 ELSE {y.sql} END)"
-        sql = f"({x.sql} % {over})" if dialect == "duckdb" else f"mod({x.sql}, {y.sql})"
+        # DuckDB divides first, and the smallest integer divided by -1 overflows; the remainder for -1 is 0 as for 1.
+        divisor = f"(CASE WHEN {y.sql} = -1 THEN 1 ELSE {y.sql} END)"
+        sql = f"({x.sql} % {divisor})" if dialect == "duckdb" else f"mod({x.sql}, {y.sql})"
         return Fragment(sql, max(x.kind, y.kind, key=NUMBERS.index), at)
     x, y = as_double(x), as_double(y)
     # The exact remainder, as fmod of C has it (ISO/IEC 9899, F.10.7.1).
@@ -232,7 +249,7 @@ def _mod(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) 
 
 def _round(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect) -> Fragment:
     """Write ROUND and TRUNCATE."""
-    count(name, f"{name}(x DOUBLE, [n INTEGER]) -> DOUBLE", arguments, 1, 2, at)
+    require_argument_count(name, f"{name}(x DOUBLE, [n INTEGER]) -> DOUBLE", arguments, 1, 2, at)
     x = as_double(_argument(name, "number", arguments[0]))
     places = arguments[1].number if len(arguments) == 2 else 0.0
     if (
@@ -241,15 +258,17 @@ def _round(name: str, arguments: Sequence[Fragment], at: Place, dialect: Dialect
         or abs(places) > 18
         or (len(arguments) == 2 and arguments[1].kind not in INTEGERS)
     ):
-        raise QueryError(f"{name}: the number of places is a whole number from -18 to 18", *arguments[1].at)
+        raise QueryError(
+            f"{name}: the number of decimal places must be a whole number from -18 to 18", *arguments[1].at
+        )
     if places == 0 and name == "TRUNCATE":
         sql = f"trunc({x.sql})"
     elif places == 0 and dialect == "duckdb":
         sql = f"round({x.sql})"
     else:
-        # The unit is the second number over the first; both are exact, which 0.01 is not.
-        over, times = double(10.0 ** max(places, 0)), double(10.0 ** max(-places, 0))
-        sql = f"desdm_{name.lower()}({x.sql}, {over}, {times})"
+        # The unit of rounding is numerator / denominator; both are exact doubles, which 0.01 is not.
+        denominator, numerator = double(10.0 ** max(places, 0)), double(10.0 ** max(-places, 0))
+        sql = f"desdm_{name.lower()}({x.sql}, {denominator}, {numerator})"
     return Fragment(sql, "double", at, arguments[0].meta)
 
 
@@ -268,16 +287,16 @@ _TARGETS = {
 def cast(
     value: Fragment, target: str, length: int | None, dialect: Dialect, types: dict[str, str]
 ) -> Fragment:
-    """Write CAST to a plain type; CHAR(n) and VARCHAR(n) cut what is longer.
+    """Write CAST to a number, text or timestamp; CHAR(n) and VARCHAR(n) truncate longer text.
 
     Parameters
     ----------
     value
         Value to convert.
     target
-        Type in capitals, as ADQL names it.
+        Type in capitals, as in ADQL.
     length
-        Characters of CHAR(n) and VARCHAR(n), or None.
+        Length of CHAR(n) and VARCHAR(n), or None.
     dialect
         Dialect of the engine's SQL.
     types
@@ -286,7 +305,7 @@ def cast(
     Raises
     ------
     QueryError
-        A value of this kind cannot become the type.
+        A value of this kind cannot be converted to the type.
     """
     kind = _TARGETS.get(target)
     if kind is None:
@@ -303,32 +322,32 @@ def cast(
     elif kind == "char":
         sql = as_text(value, dialect)
     elif kind in NUMBERS and value.kind == "char":
-        sql = _number_of_text(value, kind, types[kind], dialect)
+        sql = _number_from_text_sql(value, kind, types[kind], dialect)
     elif kind in INTEGERS and value.kind in ("float", "double"):
-        # Half to even, as PostgreSQL does it with doubles: one answer on both engines.
+        # Round half to even, as PostgreSQL does with doubles, so that both engines give one answer.
         whole = f"round_even({sql}, 0)" if dialect == "duckdb" else f"round({sql})"
         sql = f"CAST({whole} AS {types[kind]})"
     else:
         plain = sql
         sql = f"CAST({sql} AS {types[kind]})"
         if kind == "float" and value.kind == "double" and dialect == "postgresql":
-            # As in DuckDB, what is nearer to zero than half the least float is 0.
-            sql = f"(CASE WHEN abs({plain}) < {_LEAST_FLOAT} THEN 0 ELSE {sql} END)"
+            # As in DuckDB, numbers below half the smallest positive float become 0.
+            sql = f"(CASE WHEN abs({plain}) < {_HALF_SMALLEST_FLOAT} THEN 0 ELSE {sql} END)"
     if length is not None:
         sql = f"left({sql}, {length})"
     known = value.number if kind in NUMBERS and value.number is not None and kind == "double" else None
     return Fragment(sql, kind, value.at, value.meta if kind == value.kind or kind in NUMBERS else None, known)
 
 
-#: Half the least number above zero of IEEE 754's binary32: 2^-150.
-_LEAST_FLOAT = 2.0**-150
-#: The same of its formats by kind, in digits that PostgreSQL reads; that of binary64, 2^-1075, no double holds.
-_HALF_OF_LEAST = {"float": "7.0064923216240854e-46", "double": "2.4703282292062328e-324"}
+#: Half the smallest positive number of IEEE 754's binary32: 2^-150.
+_HALF_SMALLEST_FLOAT = 2.0**-150
+#: The same for binary32 and binary64 in decimal digits: 2^-1075 cannot be represented in binary64.
+_HALF_OF_EXP_UNDERFLOW = {"float": "7.0064923216240854e-46", "double": "2.4703282292062328e-324"}
 _DECIMAL, _NOT_FINITE = re.compile(DECIMAL), re.compile(NOT_FINITE)
 
 
-def _number_of_text(value: Fragment, kind: str, type_: str, dialect: Dialect) -> str:
-    """SQL of a number that is cast from text: a word for infinity is one, digits that are too large are an error."""
+def _number_from_text_sql(value: Fragment, kind: str, type_: str, dialect: Dialect) -> str:
+    """Write the cast of a text to a number: words for infinity are accepted, digits beyond the range are an error."""
     text = value.sql
     if isinstance(value.constant, str):
         digits = value.constant.strip(" \t\r\n")
@@ -337,10 +356,10 @@ def _number_of_text(value: Fragment, kind: str, type_: str, dialect: Dialect) ->
                 f"{digits[:40]!r} is not a number: write digits, sign, point and exponent", *value.at
             )
     if kind in INTEGERS:
-        # '1.5' is rounded, a half away from zero.
+        # '1.5' is rounded, halves away from zero.
         return f"CAST(desdm_whole({text}) AS {type_})"
     if dialect == "postgresql":
-        return without_nan(f"CAST(desdm_floating({text}, {_HALF_OF_LEAST[kind]}) AS {type_})")
+        return without_nan(f"CAST(desdm_floating({text}, {_HALF_OF_EXP_UNDERFLOW[kind]}) AS {type_})")
     sql = f"CAST(desdm_floating({text}) AS {type_})"
     return without_nan(
         f"(CASE WHEN isinf({sql}) AND {text} NOT ILIKE '%inf%' THEN error('overflow') ELSE {sql} END)"
@@ -348,11 +367,11 @@ def _number_of_text(value: Fragment, kind: str, type_: str, dialect: Dialect) ->
 
 
 def as_text(value: Fragment, dialect: Dialect) -> str:
-    """SQL of a value as text: numbers that are not whole by kind have a point or an exponent."""
+    """Write a value as text; floating-point numbers get a point or an exponent."""
     if value.kind == "char":
         return value.sql
     if value.kind == "timestamp":
-        return iso(value.sql, dialect)
+        return timestamp_text_sql(value.sql, dialect)
     sql = f"CAST({value.sql} AS {SQL_TYPES[dialect]['char']})"
     if dialect == "postgresql" and value.kind in ("float", "double"):
         return f"regexp_replace({sql}, '^(-?[0-9]+)$', '\\1.0')"
@@ -360,17 +379,17 @@ def as_text(value: Fragment, dialect: Dialect) -> str:
 
 
 def without_nan(sql: str) -> str:
-    """A floating-point value with NULL for NaN: both engines would take NaN for the largest number of all."""
+    """Write a floating-point value with NULL for NaN, which both engines would sort as the largest number."""
     return f"NULLIF({sql}, 'NaN')"
 
 
-def folding(sql: str) -> str:
-    """Text of PostgreSQL that is compared whatever its capitals."""
-    return f"({_FOLDING.format(sql)})"
+def case_insensitive(sql: str) -> str:
+    """Write a text of PostgreSQL with the collation for comparisons that ignore case."""
+    return f"({_UNICODE_COLLATION.format(sql)})"
 
 
-def iso(sql: str, dialect: Dialect) -> str:
-    """A timestamp as DALI writes it: 2026-11-22T03:04:05.678."""
+def timestamp_text_sql(sql: str, dialect: Dialect) -> str:
+    """Write a timestamp as text in the form of DALI: 2026-11-22T03:04:05.678."""
     if dialect == "duckdb":
         return f"strftime({sql}, '%Y-%m-%dT%H:%M:%S.%g')"
     return f"to_char({sql}, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS')"

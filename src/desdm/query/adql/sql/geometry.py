@@ -16,17 +16,17 @@ _FRAMES = ("", "ICRS", "J2000", "FK5", "UNKNOWN", "UNKNOWNFRAME")
 
 
 class Geometry:
-    """Writes constructors, predicates and measures of geometry.
+    """Writer of constructors, predicates and measures of geometry.
 
     Parameters
     ----------
     cells
-        Gives for the coordinates of a point the SQL of its ``hpix29``, or None.
+        Returns SQL of the ``hpix29`` column for the coordinates of a point, or None.
     """
 
     def __init__(self, cells: Callable[[Fragment, Fragment], str | None], dialect: Dialect) -> None:
         self._cells, self._dialect = cells, dialect
-        #: pairs of positions in columns that were compared with a constant distance, for joins
+        #: pairs of positions in columns compared with a constant distance, for joins
         self.pairs: list[tuple[tuple[Fragment, Fragment], tuple[Fragment, Fragment], float]] = []
 
     # Constructors
@@ -46,7 +46,7 @@ class Geometry:
         Raises
         ------
         QueryError
-            The coordinate system is another one.
+            It is another coordinate system.
         """
         if arguments and isinstance(arguments[0].constant, str):
             frame = arguments[0].constant.upper().split()
@@ -98,20 +98,20 @@ class Geometry:
         coordinates = values if name in ("POINT", "POLYGON") else values[:2]
         for value in coordinates[1::2]:
             if value.number is not None and not -90 <= value.number <= 90:
-                raise QueryError("a declination lies between -90 and 90 degrees", *value.at)
+                raise QueryError("a declination must be between -90 and 90 degrees", *value.at)
         for value in coordinates[::2]:
             if value.number is not None and not -360 <= value.number <= 720:
-                raise QueryError("a right ascension lies between 0 and 360 degrees", *value.at)
+                raise QueryError("a right ascension must be between 0 and 360 degrees", *value.at)
         for value in values[2:] if name in ("CIRCLE", "BOX") else ():
             if value.number is not None and value.number < 0:
                 raise QueryError(f"the size of a {name} cannot be negative", *value.at)
             if name == "BOX" and value.number is not None and not 0 < value.number < 180:
-                raise QueryError("the sides of a BOX are between 0 and 180 degrees", *value.at)
+                raise QueryError("the sides of a BOX must be between 0 and 180 degrees", *value.at)
 
     # Measures
 
     def distance(self, arguments: Sequence[Fragment], at: Place) -> Fragment:
-        """DISTANCE of two points, or of four coordinates, in degrees (Vincenty's form, good at every angle)."""
+        """Write DISTANCE in degrees (Vincenty's formula, accurate at every angle)."""
         (a1, d1), (a2, d2) = self.two_points(arguments, at)
         known = numbers((a1, d1, a2, d2))
         if known is not None:
@@ -128,7 +128,7 @@ class Geometry:
     def two_points(
         self, arguments: Sequence[Fragment], at: Place
     ) -> tuple[tuple[Fragment, Fragment], tuple[Fragment, Fragment]]:
-        """The two positions of a DISTANCE."""
+        """Return the two positions of DISTANCE: two points, or four coordinates."""
         if len(arguments) == 2 and all(a.kind == "point" for a in arguments):
             (a, b), (c, d) = arguments[0].parts, arguments[1].parts
             return (a, b), (c, d)
@@ -137,14 +137,14 @@ class Geometry:
         ):
             for value in arguments[1::2]:
                 if value.number is not None and not -90 <= value.number <= 90:
-                    raise QueryError("a declination lies between -90 and 90 degrees", *value.at)
+                    raise QueryError("a declination must be between -90 and 90 degrees", *value.at)
             return (arguments[0], arguments[1]), (arguments[2], arguments[3])
         raise QueryError("DISTANCE takes two points, or ra1, dec1, ra2, dec2", *at)
 
     # Predicates
 
     def contains(self, inner: Fragment, outer: Fragment, at: Place) -> str:
-        """Write the condition that one shape lies wholly in another.
+        """Write the condition that one shape is contained in another.
 
         Parameters
         ----------
@@ -173,10 +173,10 @@ class Geometry:
             return f"({self._point_in(point, outer, at)} AND NOT ({' OR '.join(near)}))"
         if inner.kind in ("polygon", "box") and outer.kind in ("circle", "polygon", "box"):
             return self._corners_in(inner, outer, at)
-        raise QueryError(f"CONTAINS cannot tell whether a {inner.kind} lies in a {outer.kind}", *at)
+        raise QueryError(f"CONTAINS is not available for a {inner.kind} in a {outer.kind}", *at)
 
     def intersects(self, one: Fragment, other: Fragment, at: Place) -> str:
-        """Write the condition that two regions touch.
+        """Write the condition that two regions intersect.
 
         Parameters
         ----------
@@ -275,7 +275,7 @@ class Geometry:
         return f"({ranges}{band}{directions.within(a, b, limit, strict)})"
 
     def _ranges(self, point: tuple[Fragment, Fragment], ranges: list[tuple[int, int]]) -> str:
-        """``hpix29`` within one of the ranges, AND; empty where there is no such column."""
+        """Write the condition on ``hpix29``, with AND behind it; empty if the table has no such column."""
         cell = self._cells(point[0], point[1])
         if cell is None or not ranges:
             return ""
@@ -332,7 +332,7 @@ class Geometry:
         return "(" + " OR ".join([self._point_in(point, region, at), *self._near_sides(circle, region)]) + ")"
 
     def _near_sides(self, circle: Fragment, region: Fragment, rest: float = 1e-14) -> list[str]:
-        """Write for each side of a polygon the test that it touches a circle."""
+        """Write for each side of a polygon the test that it intersects a circle."""
         shape = self._corners(region, "a CIRCLE", region.at)
         point = Fragment("", "point", circle.at, parts=circle.parts[:2])
         return [
@@ -341,18 +341,18 @@ class Geometry:
         ]
 
     def _polygons_meet(self, one: Fragment, other: Fragment, at: Place) -> str:
-        """Write INTERSECTS of two constant polygons or boxes, which is decided at once."""
+        """Return the result of INTERSECTS of two constant polygons or boxes as a condition."""
         first, second = numbers(one.parts), numbers(other.parts)
         if first is None or second is None or {one.kind, other.kind} - {"polygon", "box"}:
             raise QueryError("INTERSECTS of two POLYGONs needs their corners as numbers", *at)
         a = sphere.vertices(sphere.box_corners(*first) if one.kind == "box" else first)
         b = sphere.vertices(sphere.box_corners(*second) if other.kind == "box" else second)
-        meets = sphere.touch(_pieces(a, at), a, _pieces(b, at), b)
+        meets = sphere.polygons_intersect(_pieces(a, at), a, _pieces(b, at), b)
         return "(1 = 1)" if meets else "(1 = 0)"
 
 
 def _radius(value: Fragment) -> Fragment:
-    """A radius that each row tells: NULL where it is negative or not a number, at most 180 degrees, as of a literal."""
+    """Limit a radius that is not constant to 180 degrees; NULL if it is negative or NaN."""
     sql = f"(CASE WHEN {value.sql} BETWEEN 0 AND 180 THEN {value.sql} WHEN {value.sql} BETWEEN 180 AND 1e300 THEN 180 END)"
     return Fragment(sql, "double", value.at)
 

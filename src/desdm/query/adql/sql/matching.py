@@ -16,37 +16,39 @@ if TYPE_CHECKING:
 __all__ = ["Tables", "join", "order_for"]
 
 Point = tuple[Fragment, Fragment]
-#: Beyond this distance (degrees) every row is compared with every other.
+#: Largest distance (degrees) of a join by cells; beyond it all pairs of rows are compared.
 _WIDEST = 7.0
 
 
 @dataclass(slots=True)
 class Tables:
-    """What FROM gives: SQL, tables by name, columns without qualifier."""
+    """FROM in SQL: its text, tables by name, columns without qualifier."""
 
     sql: str
     sources: list[Source]
     columns: list[Column]
-    #: of a single table: what it is without alias, its alias, its rows as far as they are known
+    #: of a single table: its SQL without alias, its alias, its number of rows (0: not known)
     body: str = ""
     alias: str = ""
     rows: int = 0
-    #: conditions that make a match by position fast
+    #: conditions that restrict a match by position to neighbouring cells
     extra: str = ""
-    #: whether each row stands there once for each cell around it
+    #: whether each row occurs once for each neighbouring cell
     spread: bool = False
 
 
 def order_for(distance: float) -> int:
-    """The finest order at which a circle of ``distance`` about a point of a cell stays within the cell and its
-    neighbours: the narrowest part of a neighbour is more than half the root of a cell's area."""
+    """Return the highest order at which a circle of ``distance`` about a point stays within its cell and the neighbours.
+
+    The narrowest part of a neighbour is more than half the root of a cell's area.
+    """
     return max(1, min(24, math.floor(math.log2(58.6323 * 0.5 / max(distance, 1e-9)))))
 
 
 def join(
     expressions: Expressions, left: Tables, right: Tables, a: Point, b: Point, distance: float, kind: str
 ) -> tuple[Tables, Tables, str]:
-    """Two tables joined where ``a`` of the left and ``b`` of the right are at most ``distance`` degrees apart.
+    """Join two tables where ``a`` of the left and ``b`` of the right are at most ``distance`` degrees apart.
 
     Parameters
     ----------
@@ -64,7 +66,7 @@ def join(
     Returns
     -------
     left, right, extra
-        The tables as they stand in FROM then, and what is added to the condition; the exact test stays.
+        The tables for FROM, and SQL to add to the condition; the exact test stays in it.
     """
     if distance > _WIDEST or kind == "FULL":
         return left, right, ""
@@ -72,9 +74,9 @@ def join(
         return left, right, _by_q3c(expressions, left, right, a, b, distance)
     order = order_for(distance)
     near = kind == "RIGHT" or (kind == "INNER" and _smaller(left, right))
-    if not _free(left if near else right):
-        # The other side can be spread as well, where rows without a match are dropped.
-        if kind != "INNER" or not _free(right if near else left):
+    if not _can_be_spread(left if near else right):
+        # In an inner join the other side can be spread as well.
+        if kind != "INNER" or not _can_be_spread(right if near else left):
             return left, right, ""
         near = not near
     spread, point = (left, a) if near else (right, b)
@@ -82,7 +84,7 @@ def join(
     cell, shift = _cell(expressions, point), 2 * (29 - order)
     few = ""
     if kind != "INNER" and base.alias and not base.body.startswith("("):
-        # All rows of the other side stay, often a few uploaded: rows that lie around none of them are not spread.
+        # All rows of the other side are kept, often a small upload: rows without a neighbour in it are not spread.
         around = f"unnest(desdm_around({_cell(expressions, other)}, {order}))"
         few = f" WHERE ({cell} >> {shift}) IN (SELECT {around} FROM {base.body} AS {base.alias})"
     sql = (
@@ -94,13 +96,13 @@ def join(
     return (spread, right, extra) if near else (left, spread, extra)
 
 
-def _free(tables: Tables) -> bool:
-    """Whether it can be spread over cells: a single table that was not yet."""
+def _can_be_spread(tables: Tables) -> bool:
+    """Tell whether a table can be spread over cells: a single one that is not spread yet."""
     return bool(tables.alias) and not tables.spread
 
 
 def _smaller(left: Tables, right: Tables) -> bool:
-    """Whether the left has fewer rows; uploads, of which none are known, are small."""
+    """Tell whether the left table has fewer rows; uploads, with unknown numbers, are small."""
     return left.rows < right.rows
 
 

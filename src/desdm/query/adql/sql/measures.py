@@ -13,7 +13,7 @@ __all__ = ["area", "centroid"]
 
 
 def area(region: Fragment, at: Place) -> Fragment:
-    """AREA in square degrees."""
+    """Write AREA in square degrees."""
     known = numbers(region.parts)
     if region.kind == "point":
         return constant(0.0, at)
@@ -37,7 +37,7 @@ def area(region: Fragment, at: Place) -> Fragment:
 
 
 def centroid(region: Fragment, at: Place) -> Fragment:
-    """CENTROID: a point."""
+    """Write CENTROID as a point."""
     if region.kind in ("point", "circle", "box"):
         return Fragment("", "point", at, parts=region.parts[:2])
     known = numbers(region.parts)

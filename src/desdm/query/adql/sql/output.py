@@ -1,4 +1,4 @@
-"""SQL expressions for intermediate and output values: geometry as numbers, times as DALI writes them."""
+"""SQL of intermediate values and of values in the answer: geometry as arrays, timestamps as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["intermediate_sql", "output_sql"]
 
 
 def intermediate_sql(fragment: Fragment, dialect: Dialect) -> str:
-    """SQL of a value within a query: geometry as an array."""
+    """Write a value for use in an outer query: geometry as an array."""
     if fragment.kind in GEOMETRIES and fragment.parts:
         parts = fragment.parts
         if fragment.kind == "box":
@@ -30,10 +30,10 @@ def intermediate_sql(fragment: Fragment, dialect: Dialect) -> str:
 
 
 def output_sql(fragment: Fragment, dialect: Dialect) -> str:
-    """SQL of a value in the answer, of the type that its column has."""
+    """Write a value for the answer, in the type of its column."""
     sql = intermediate_sql(fragment, dialect)
     if fragment.kind == "timestamp":
-        return functions.iso(sql, dialect)
+        return functions.timestamp_text_sql(sql, dialect)
     if fragment.column is None and fragment.kind in (*NUMBERS, "boolean"):
         return f"CAST({sql} AS {SQL_TYPES[dialect][fragment.kind]})"
     return sql

@@ -10,12 +10,12 @@ from desdm.errors import QueryError
 from desdm.query.adql.parse import nodes
 from desdm.query.adql.sql.fragments import GEOMETRIES, NUMBERS, Fragment, OutColumn, Parameters, Written
 from desdm.query.adql.sql.output import intermediate_sql, output_sql
-from desdm.query.adql.sql.scope import Scope, Source, ambiguous_item, matches
+from desdm.query.adql.sql.scope import AMBIGUOUS, Scope, Source, matches
 from desdm.query.adql.sql.tables import From
 from desdm.query.catalogue import Catalogue
 from desdm.query.engines.model import Upload
 from desdm.query.engines.writing import SQL_TYPES, Dialect, quote
-from desdm.query.names import distinct_names
+from desdm.query.formats.rows import distinct_names
 
 __all__ = ["Queries"]
 
@@ -67,9 +67,9 @@ class Queries:
             The query names something that is not there, or combines kinds that do not fit.
         """
         named: dict[str, tuple[str, nodes.Ident, Written]] = {}
-        self._from.withs.append(named)
+        self._from.common_tables.append(named)
         try:
-            for each in node.withs:
+            for each in node.common_tables:
                 key = each.name.text if each.name.quoted else each.name.text.lower()
                 if key in named:
                     raise QueryError(f"two queries of WITH are called {each.name.text}", *each.name.at)
@@ -81,7 +81,7 @@ class Queries:
             parts = ", ".join(f"{name} AS ({w.sql})" for name, _, w in named.values())
             return Written(f"WITH {parts} {written.sql}", written.columns)
         finally:
-            self._from.withs.pop()
+            self._from.common_tables.pop()
 
     def _body(self, node: nodes.Statement, parent: Scope | None, limit: int | None, output: bool) -> Written:
         """Write the body of a query with its order and limits."""
@@ -96,7 +96,7 @@ class Queries:
         return self._around(node, written, limit, output)
 
     def _around(self, node: nodes.Statement, written: Written, limit: int | None, output: bool) -> Written:
-        """ORDER BY, OFFSET and limit around a set operation, on its columns."""
+        """Write ORDER BY, OFFSET and limit of a set operation, in a query around it."""
         alias = f"u{next(self._numbers)}"
         columns = self._from.outer_columns(alias, written)
         scope = Scope(None, [Source(alias, None, tuple(columns))], columns)
@@ -125,7 +125,7 @@ class Queries:
                 *node.at,
             )
         kinds = [self._together(a, b, node) for a, b in zip(left.columns, right.columns, strict=True)]
-        word = f"{node.word} ALL" if node.every else node.word
+        word = f"{node.word} ALL" if node.all else node.word
         sql = f"{self._as_kinds(left, kinds)} {word} {self._as_kinds(right, kinds)}"
         columns = tuple(replace(c, kind=k, fragment=None) for c, k in zip(left.columns, kinds, strict=True))
         return Written(sql, columns)
@@ -211,7 +211,7 @@ class Queries:
         )
 
     def _group(self, node: nodes.Select, scope: Scope, order: Sequence[nodes.Order]) -> None:
-        """Find out what the query groups by, before its select list is written."""
+        """Write GROUP BY into the scope, before the select list is written."""
         aggregates = any(_aggregates(i.value) for i in node.items if isinstance(i, nodes.Item))
         aggregates = aggregates or node.having is not None or any(_aggregates(o.value) for o in order)
         if not node.group and not aggregates:
@@ -219,7 +219,7 @@ class Queries:
         groups = []
         for value in node.group:
             if _aggregates(value):
-                raise QueryError("an aggregate cannot stand in GROUP BY", *value.at)
+                raise QueryError("aggregates are not allowed in GROUP BY", *value.at)
             item = self._named_item(value, node, scope)
             fragment = self.expressions.value(item, scope)
             if fragment.kind in (*GEOMETRIES, "array"):
@@ -246,15 +246,15 @@ class Queries:
                 if isinstance(item, nodes.Item) and item.alias and matches(value.parts[0], item.alias.text)
             ]
             if len(named) > 1:
-                raise ambiguous_item(value.parts[0])
+                raise QueryError(AMBIGUOUS.format(value.parts[0].text[:100]), *value.at)
             return named[0] if named else value
         return value
 
     def _grouped(self, scope: Scope) -> None:
-        """Raise if a column stands outside of aggregates and GROUP BY."""
+        """Raise if a column is neither in GROUP BY nor within an aggregate."""
         if scope.loose:
             name, at = scope.loose[0]
-            raise QueryError(f"{name} must stand in GROUP BY or within an aggregate such as MAX", *at)
+            raise QueryError(f"{name} must appear in GROUP BY or within an aggregate such as MAX", *at)
 
     def _items(self, node: nodes.Select, scope: Scope) -> list[tuple[str, Fragment]]:
         """Return the columns of the select list by name."""
@@ -317,7 +317,7 @@ def _name_of(item: nodes.Item, number: int) -> str:
 
 
 def _aggregates(node: nodes.Expression) -> bool:
-    """Whether an aggregate stands in it (queries within it do not count)."""
+    """Tell whether an expression contains an aggregate, subqueries aside."""
     match node:
         case nodes.Aggregate():
             return True

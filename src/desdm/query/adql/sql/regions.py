@@ -1,4 +1,4 @@
-"""Regions in text columns (STC-S), compared with regions of the query: in SQL, corner by corner."""
+"""Regions in text columns (STC-S) compared with regions of the query, in SQL."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 
 Corners = list[sphere.Vector]
 Pieces = Sequence[Sequence[sphere.Vector]]
-#: A number of STC-S after its blank; the 5 of FK5 is none.
+#: A number of STC-S, after a blank: the 5 of FK5 is not one.
 _NUMBER = r"\s([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)"
 #: A shape, its frame, its numbers.
 _WORDS = re.compile(
@@ -39,7 +39,7 @@ _REST = 1e-14
 
 
 def of_column(value: Fragment, text: str) -> Fragment:
-    """A geometry that stands in a column: numbers of a POINT or CIRCLE, or a region as text (of the SQL type ``text``)."""
+    """Return the geometry of a column: the numbers of a POINT or CIRCLE, or a region as text (SQL type ``text``)."""
     if value.kind in ("point", "circle"):
         size = 2 if value.kind == "point" else 3
         parts = tuple(Fragment(f"{value.sql}[{i}]", "double", value.at) for i in range(1, size + 1))
@@ -51,7 +51,7 @@ def of_column(value: Fragment, text: str) -> Fragment:
 
 
 def from_text(arguments: Sequence[Fragment], at: Place) -> tuple[str, list[Fragment]]:
-    """The shape and its numbers of REGION('…'), a known geometry as STC-S."""
+    """Parse the STC-S of REGION('…'); return the shape and its arguments."""
     text = arguments[0].constant if len(arguments) == 1 else None
     words = _WORDS.fullmatch(text) if isinstance(text, str) else None
     shape = _SHAPES.get(words[1].upper()) if words else None
@@ -67,7 +67,7 @@ def from_text(arguments: Sequence[Fragment], at: Place) -> tuple[str, list[Fragm
 
 
 def meets_place(region: Fragment, place: Sequence[Fragment], radius: Fragment | None = None) -> str:
-    """Write the test that a position, or a circle about it, touches a region.
+    """Write the test that a position, or a circle about it, intersects a region.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def meets_place(region: Fragment, place: Sequence[Fragment], radius: Fragment | 
 
 
 def meets_corner(region: Fragment, corner: sphere.Vector) -> str:
-    """Whether a known direction lies in a region."""
+    """Write the test that a constant direction lies in a region."""
     return meets_place(region, _known(corner, region))
 
 
@@ -121,7 +121,7 @@ def _unit_vector(place: Sequence[Fragment]) -> tuple[str, str, str]:
 def covered_by_circle(
     region: Fragment, centre: Sequence[Fragment], radius: Fragment, dialect: Dialect
 ) -> str:
-    """Write the test that a region lies in a circle; for one of more than 90 degrees the corners do not decide.
+    """Write the test that a region lies in a circle; a circle of more than 90 degrees is not tested by the corners.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def circle_within(region: Fragment, centre: Sequence[Fragment], radius: Fragment
 
 
 def _either(region: Fragment, dialect: Dialect, circle: str, polygon: str) -> str:
-    """The test for a circle (x, y, z, r), or that for a polygon; NULL for what is neither."""
+    """Write the test for a circle (x, y, z, r) or that for a polygon, by the text; NULL for other text."""
     head = f"left(upper({region.sql}), 6)"
     test = f"(SELECT {circle} FROM {_circle(region, dialect)} AS c)"
     return f"(CASE {head} WHEN 'CIRCLE' THEN {test} WHEN 'POLYGO' THEN ({polygon}) END)"
@@ -227,7 +227,7 @@ def _circle(region: Fragment, dialect: Dialect) -> str:
 
 
 def _sides(region: Fragment, dialect: Dialect) -> str:
-    """Rows of a polygon: each corner and the one after it as directions."""
+    """Write the rows of a polygon: each corner and the next one as directions."""
     number = (
         "unnest(range(0, len(v) // 2))"
         if dialect == "duckdb"
@@ -258,12 +258,12 @@ def _any(tests: Sequence[str]) -> str:
 
 
 def _within(pieces: Pieces) -> str:
-    """Whether the corner lies in one of the pieces."""
+    """Write the test that the corner lies in one of the pieces."""
     return _any([" AND ".join(f"{_product(_OWN, n)} >= -{_REST!r}" for n in piece) for piece in pieces])
 
 
 def _cross(a: sphere.Vector, b: sphere.Vector) -> str:
-    """Whether the side to the next corner crosses the arc from a to b."""
+    """Write the test that the side to the next corner crosses the arc from a to b."""
     m, side = np.cross(a, b), _vector_product(_OWN, _NEXT)
     # Of the two places where the great circles cross, that on the side must lie on the arc's half.
     own, after = _product(_OWN, m), _product(_NEXT, m)
@@ -275,7 +275,7 @@ def _cross(a: sphere.Vector, b: sphere.Vector) -> str:
 
 
 def _near(a: sphere.Vector, b: sphere.Vector, rest: float = _REST) -> str:
-    """Whether the centre lies within its radius r of the arc from a to b."""
+    """Write the test that the centre is within the radius r of the arc from a to b."""
     normal = np.cross(a, b)
     normal = normal / np.linalg.norm(normal)
     beside = f"{_product(_OWN, np.cross(normal, a))} >= 0 AND {_product(_OWN, np.cross(b, normal))} >= 0"

@@ -1,4 +1,4 @@
-"""Which tables and columns a query can name, and what it has named."""
+"""Name resolution: tables and columns that a query can name."""
 
 from __future__ import annotations
 
@@ -12,19 +12,15 @@ from desdm.query.adql.parse.otherdialects import value_advice
 from desdm.query.adql.parse.tokens import Place
 from desdm.query.adql.sql.fragments import Column, Fragment
 
-__all__ = ["Scope", "Source", "ambiguous_item", "matches"]
+__all__ = ["AMBIGUOUS", "Scope", "Source", "matches"]
+
+#: Message for a name that several items of a select list have.
+AMBIGUOUS = "{} names several items of the select list; give each an alias of its own"
 
 
 def matches(ident: Ident, name: str) -> bool:
-    """Whether an identifier names it: a delimited one with its case, another whatever the case."""
+    """Tell whether an identifier means a name: delimited ones are case-sensitive, others are not."""
     return ident.text == name if ident.quoted else ident.text.lower() == name.lower()
-
-
-def ambiguous_item(ident: Ident) -> QueryError:
-    """Return the error for a name that several items of a select list have."""
-    return QueryError(
-        f"{ident.text[:100]} names several items of the select list; give each an alias of its own", *ident.at
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +32,7 @@ class Source:
     name
         Its alias, else its own name.
     schema
-        Its schema, if it stands there without alias.
+        Its schema, if it has no alias.
     """
 
     name: str
@@ -44,7 +40,7 @@ class Source:
     columns: tuple[Column, ...]
 
     def named(self, qualifier: Sequence[Ident]) -> bool:
-        """Whether ``schema.table`` or ``table`` means it."""
+        """Tell whether ``schema.table`` or ``table`` means this table."""
         if not matches(qualifier[-1], self.name):
             return False
         return len(qualifier) == 1 or (self.schema is not None and matches(qualifier[-2], self.schema))
@@ -52,7 +48,7 @@ class Source:
 
 @dataclass(slots=True)
 class Scope:
-    """What one SELECT sees.
+    """Tables, columns and aliases that one SELECT can name.
 
     Attributes
     ----------
@@ -61,13 +57,15 @@ class Scope:
     columns
         Their columns without qualifier, those of USING and NATURAL once.
     aliases
-        Aliases of its select list, for GROUP BY, HAVING and ORDER BY.
+        Aliases of the select list with their values, for GROUP BY, HAVING and ORDER BY.
     items
-        Items of its select list, each with its alias or the name of its column.
+        Items of the select list, each with its alias or the name of its column.
     groups
-        SQL of what it groups by; None: it does not group.
+        SQL of the expressions of GROUP BY; None: the query has no groups.
+    in_aggregate
+        Whether the argument of an aggregate is being written.
     loose
-        Columns met that are neither grouped by nor within an aggregate.
+        Columns named outside an aggregate that the query does not group by.
     """
 
     parent: Scope | None
@@ -77,7 +75,7 @@ class Scope:
     items: list[tuple[str, Fragment]] = field(default_factory=list)
     groups: frozenset[str] | None = None
     loose: list[tuple[str, Place]] = field(default_factory=list)
-    within: bool = False
+    in_aggregate: bool = False
 
     def alias(self, ident: Ident) -> Fragment | None:
         """Return the item of the select list that an alias names; None if none has it.
@@ -89,7 +87,7 @@ class Scope:
         """
         fragment = next((f for alias, f in self.aliases if matches(ident, alias)), None)
         if fragment is not None and len({f.sql for name, f in self.items if matches(ident, name)}) > 1:
-            raise ambiguous_item(ident)
+            raise QueryError(AMBIGUOUS.format(ident.text[:100]), *ident.at)
         return fragment
 
     def is_ambiguous(self, name: str) -> bool:
@@ -97,22 +95,22 @@ class Scope:
         return len({f.sql for other, f in self.items if other.lower() == name.lower()}) > 1
 
     def find(self, parts: Sequence[Ident]) -> tuple[Column, Scope]:
-        """The column that a name means, here or in the queries around."""
+        """Return the column that a name means, in this query or an outer one, and its scope."""
         scope: Scope | None = self
         while scope is not None:
-            candidates = scope._here(parts)
+            candidates = scope.columns_named(parts)
             if len(candidates) > 1:
                 raise QueryError(
                     f"{dotted(parts)} could mean several columns; write table.column", *parts[0].at
                 )
             if candidates:
                 if candidates[0].ambiguous:
-                    raise ambiguous_item(parts[-1])
+                    raise QueryError(AMBIGUOUS.format(parts[-1].text[:100]), *parts[-1].at)
                 return candidates[0], scope
             scope = scope.parent
         raise self._unknown(parts)
 
-    def _here(self, parts: Sequence[Ident]) -> list[Column]:
+    def columns_named(self, parts: Sequence[Ident]) -> list[Column]:
         """Return the columns of this SELECT that a name means."""
         if len(parts) == 1:
             return [c for c in self.columns if matches(parts[0], c.name)]
@@ -120,7 +118,7 @@ class Scope:
         return [c for s in sources for c in s.columns if matches(parts[-1], c.name)]
 
     def source(self, qualifier: Sequence[Ident]) -> Source:
-        """The table that a qualifier means."""
+        """Return the table that a qualifier means."""
         candidates = [s for s in self.sources if s.named(qualifier)]
         if len(candidates) != 1:
             raise QueryError(f"there is no table {dotted(qualifier)} in this FROM", *qualifier[0].at)
@@ -134,7 +132,7 @@ class Scope:
             if len(parts) > 1 and not any(s.named(parts[:-1]) for s in scope.sources):
                 scope = scope.parent
                 continue
-            names += [c.name for c in (scope._of(parts) if len(parts) > 1 else scope.columns)]
+            names += [c.name for c in (scope.columns_of(parts) if len(parts) > 1 else scope.columns)]
             scope = scope.parent
         if len(parts) > 1 and not names:
             return QueryError(f"there is no table {dotted(parts[:-1])} in this FROM", *parts[0].at)
@@ -144,11 +142,11 @@ class Scope:
         hint = f"; did you mean {next(n for n in names if n.lower() == near[0])}?" if near else ""
         return QueryError(f"there is no column {dotted(parts)}{hint}", *parts[-1].at)
 
-    def _of(self, parts: Sequence[Ident]) -> Iterable[Column]:
+    def columns_of(self, parts: Sequence[Ident]) -> Iterable[Column]:
         """Return the columns of the tables that a qualified name can mean."""
         return (c for s in self.sources if s.named(parts[:-1]) for c in s.columns)
 
 
 def dotted(parts: Sequence[Ident]) -> str:
-    """A name as it was written, cut where it is long."""
+    """Return a name as in the query, truncated to 100 characters."""
     return ".".join(p.text for p in parts)[:100]

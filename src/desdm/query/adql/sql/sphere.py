@@ -1,4 +1,4 @@
-"""Regions on the sphere for conditions: cells of HEALPix that cover them, great circles that bound them."""
+"""Constant regions on the sphere: HEALPix cells that cover them, and their bounding great circles."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ __all__ = [
     "inside",
     "pieces",
     "polygon_ranges",
+    "polygons_intersect",
     "position",
     "separation",
-    "touch",
     "vector",
     "vertices",
 ]
 
 Vector = npt.NDArray[np.float64]
-#: At most this many ranges of cells stand in a condition; more cost more than they save.
+#: Largest number of ranges of cells in a condition; more cost more than they save.
 _MOST = 24
 
 
 def vector(ra: float, dec: float) -> Vector:
-    """Unit vector of a position in degrees."""
+    """Return the unit vector of a position in degrees."""
     a, d = math.radians(ra), math.radians(dec)
     return np.array([math.cos(d) * math.cos(a), math.cos(d) * math.sin(a), math.sin(d)])
 
 
 def vertices(numbers: Sequence[float]) -> list[Vector]:
-    """Unit vectors of corners (ra, dec, ra, dec, … in degrees); the same corner twice counts once."""
+    """Return the unit vectors of corners (ra, dec, ra, dec, … in degrees) without repeated ones."""
     corners: list[Vector] = []
     for ra, dec in zip(numbers[::2], numbers[1::2], strict=True):
         corner = vector(ra, dec)
@@ -51,7 +51,7 @@ def vertices(numbers: Sequence[float]) -> list[Vector]:
 
 
 def box_corners(ra: float, dec: float, width: float, height: float) -> list[float]:
-    """Corners of a box (STC 1.33, 4.5.1.5): great circles at right angles to the arms through its centre.
+    """Return the corners of a box (STC 1.33, 4.5.1.5): great circles at right angles to the arms through its centre.
 
     Parameters
     ----------
@@ -69,26 +69,26 @@ def box_corners(ra: float, dec: float, width: float, height: float) -> list[floa
 
 
 def position(v: Vector) -> tuple[float, float]:
-    """Degrees of a direction."""
+    """Return right ascension and declination of a direction, degrees."""
     return math.degrees(math.atan2(v[1], v[0])) % 360.0, math.degrees(
         math.atan2(v[2], math.hypot(v[0], v[1]))
     )
 
 
 def centre(corners: Sequence[Vector]) -> Vector:
-    """A direction within the cap that holds the corners: their mean."""
+    """Return the mean direction of corners."""
     mean = np.mean(corners, axis=0)
     return np.asarray(mean / np.linalg.norm(mean))
 
 
 def _plane(corners: Sequence[Vector]) -> list[tuple[float, float]]:
-    """Corners in the gnomonic plane about their centre, where great circles are straight; ValueError beyond it."""
+    """Project corners to the gnomonic plane at their centre, where great circles are straight; ValueError beyond it."""
     c = np.mean(corners, axis=0)
     if np.linalg.norm(c) < 1e-9:
-        raise ValueError("its corners do not lie within one half of the sky")
+        raise ValueError("its corners do not lie within a hemisphere")
     c = c / np.linalg.norm(c)
     if min(float(v @ c) for v in corners) < 1e-6:
-        raise ValueError("its corners do not lie within one half of the sky")
+        raise ValueError("its corners do not lie within a hemisphere")
     e1 = np.cross([0.0, 0.0, 1.0] if abs(c[2]) < 0.9 else [1.0, 0.0, 0.0], c)
     e1 /= np.linalg.norm(e1)
     e2 = np.cross(c, e1)
@@ -101,23 +101,23 @@ def _cross(o: tuple[float, float], a: tuple[float, float], b: tuple[float, float
 
 
 def pieces(corners: Sequence[Vector]) -> list[list[Vector]]:
-    """A polygon cut into convex pieces: itself if it is convex, else triangles (ears cut one by one).
+    """Divide a polygon into convex pieces: itself if it is convex, else triangles (ear clipping).
 
     Returns
     -------
     list
-        Of each piece the inward normals of its sides: a direction lies within where all products are >= 0.
+        The inward normals of the sides of each piece: a direction is inside if all products are >= 0.
 
     Raises
     ------
     ValueError
-        It has no area, crosses itself, or does not fit into one half of the sky.
+        The polygon has no area, intersects itself, or does not fit into a hemisphere.
     """
     if len(corners) < 3:
         raise ValueError("a polygon needs three corners that differ")
     flat = _plane(corners)
-    around = [*flat, flat[0]]
-    signed = sum(a[0] * b[1] - b[0] * a[1] for a, b in pairwise(around)) / 2
+    closed_polygon = [*flat, flat[0]]
+    signed = sum(a[0] * b[1] - b[0] * a[1] for a, b in pairwise(closed_polygon)) / 2
     if abs(signed) < 1e-24:
         raise ValueError("it has no area")
     if _crosses(flat):
@@ -144,7 +144,7 @@ def _crosses(flat: list[tuple[float, float]]) -> bool:
 
 
 def _ears(order: list[int], flat: list[tuple[float, float]]) -> list[tuple[int, int, int]]:
-    """Cut a plane polygon into triangles, ear by ear."""
+    """Divide a plane polygon into triangles by ear clipping."""
     left, triangles = list(order), []
     while len(left) > 3:
         for i in range(len(left)):
@@ -175,12 +175,12 @@ def _sides(corners: list[Vector]) -> list[Vector]:
 
 
 def inside(normals: Sequence[Vector], v: Vector) -> bool:
-    """Whether a direction lies within a convex piece."""
+    """Tell whether a direction lies in a convex piece."""
     return all(float(n @ v) >= -1e-14 for n in normals)
 
 
 def area(corners: Sequence[Vector]) -> float:
-    """Area of a simple polygon that fits into one half of the sky, square degrees (sum of signed triangles)."""
+    """Return the area of a simple polygon within a hemisphere, square degrees (sum of signed triangles)."""
     _plane(corners)
     c, total = centre(corners), 0.0
     for a, b in pairwise([*corners, corners[0]]):
@@ -191,12 +191,12 @@ def area(corners: Sequence[Vector]) -> float:
 
 
 def _order(size: float) -> int:
-    """Order whose cells are an eighth of ``size`` (degrees), within the orders that hpgeom has."""
+    """Return the order whose cells are an eighth of ``size`` (degrees), within the orders of hpgeom."""
     return max(3, min(24, math.ceil(math.log2(58.6 / max(size, 1e-6))) + 2))
 
 
 def _merged(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Ranges (first, last) with the smallest gaps closed until they are few."""
+    """Merge ranges (first, last) across the smallest gaps until there are at most `_MOST`."""
     while len(ranges) > _MOST:
         gaps = sorted(b[0] - a[1] for a, b in pairwise(ranges))
         limit = gaps[len(ranges) - _MOST - 1]
@@ -227,7 +227,7 @@ def circle_ranges(ra: float, dec: float, radius: float) -> list[tuple[int, int]]
 
     if radius >= 60:
         return []
-    # A little more than the radius: a circle of no size must still have its own centre.
+    # Slightly more than the radius, so that a circle of radius 0 contains its centre.
     size = radius + 1e-6
     order = _order(2 * size)
     ranges = hpgeom.query_circle(
@@ -238,20 +238,20 @@ def circle_ranges(ra: float, dec: float, radius: float) -> list[tuple[int, int]]
 
 
 def polygon_ranges(corners: Sequence[Vector]) -> list[tuple[int, int]]:
-    """Ranges of ``hpix29`` that cover the cap around a polygon's corners."""
+    """Return ranges of ``hpix29`` that cover the cap around a polygon's corners."""
     c = centre(corners)
     reach = max(math.acos(max(-1.0, min(1.0, float(c @ v)))) for v in corners)
     ra, dec = position(c)
     return circle_ranges(ra, dec, math.degrees(reach))
 
 
-def touch(
+def polygons_intersect(
     first: list[list[Vector]],
     a: list[Vector],
     second: list[list[Vector]],
     b: list[Vector],
 ) -> bool:
-    """Tell whether two polygons share a direction: a corner of one in the other, or sides that cross.
+    """Tell whether two polygons intersect: a corner of one lies in the other, or sides cross.
 
     Parameters
     ----------
@@ -267,7 +267,7 @@ def touch(
 
 
 def centroid(corners: list[Vector]) -> Vector:
-    """Direction of the centre of mass of a polygon on the sphere (Brock 1975: half the sum of angle times normal)."""
+    """Return the direction of a polygon's centre of mass (Brock 1975: half the sum of angle times normal)."""
     pieces(corners)
     total = np.zeros(3)
     for a, b in zip(corners, [*corners[1:], corners[0]], strict=True):

@@ -1,16 +1,16 @@
-"""Aggregates of our own: standard deviation, variance and median, as the capabilities declare them."""
+"""Aggregates beside those of ADQL: standard deviation, variance and median."""
 
 from __future__ import annotations
 
 from desdm.errors import QueryError
-from desdm.query.adql.parse.aggregates import FORMS
+from desdm.query.adql.parse.aggregates import SIGNATURES
 from desdm.query.adql.parse.tokens import Place
 from desdm.query.adql.sql.fragments import NUMBERS, Fragment
 from desdm.query.adql.sql.functions import as_double, without_nan
 from desdm.query.engines.writing import Dialect
 from desdm.release.model import ReleaseColumn
 
-__all__ = ["FORMS", "aggregate"]
+__all__ = ["SIGNATURES", "aggregate"]
 
 _SQL = {"STDDEV": "stddev_samp", "VARIANCE": "var_samp"}
 
@@ -21,15 +21,15 @@ def aggregate(name: str, value: Fragment, distinct: bool, at: Place, dialect: Di
     Parameters
     ----------
     name
-        One of `FORMS`.
+        One of `SIGNATURES`.
     value
-        What it is of.
+        Argument.
     distinct
         Whether equal values count once.
     at
-        Where it stands, for errors.
+        Line and column, for errors.
     dialect
-        The engine.
+        Dialect of the engine's SQL.
     """
     if value.kind not in (*NUMBERS, "null"):
         raise QueryError(f"{name} takes numbers", *at)
@@ -45,7 +45,7 @@ def aggregate(name: str, value: Fragment, distinct: bool, at: Place, dialect: Di
     word = "DISTINCT " if distinct else ""
     sql = f"{_SQL.get(name, name.lower())}({word}{x})"
     if dialect == "duckdb":
-        # DuckDB refuses infinities here, where PostgreSQL finds no number; both give NULL.
+        # For infinities DuckDB raises an error and PostgreSQL returns NaN; both give NULL here.
         infinite = f"count(*) FILTER (WHERE isinf({x})) > 0"
         sql = f"{sql} FILTER (WHERE isfinite({x}))"
         sql = f"(CASE WHEN {infinite} THEN NULL WHEN isfinite({sql}) IS FALSE THEN error('overflow') ELSE {sql} END)"

@@ -1,4 +1,4 @@
-"""Writes FROM: tables of the catalogue, uploads, queries that stand as tables, and joins."""
+"""FROM in an engine's SQL: tables of the catalogue, uploads, derived tables and joins."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ UPLOADS = "tap_upload"
 
 
 class From:
-    """Writes what stands after FROM in one ADQL text; queries in it are written by ``query``.
+    """Writer of FROM for one query text; ``query`` writes derived tables.
 
     Attributes
     ----------
-    withs
-        Queries of WITH that can be named here, the innermost last: by name their SQL name, name and text.
+    common_tables
+        Common tables of the enclosing queries, the innermost last: name → SQL name, identifier and query.
     read
-        (schema, table) that were read.
+        (schema, table) of the tables that the query reads.
     """
 
     def __init__(
@@ -49,12 +49,12 @@ class From:
         self._uploads = {name.lower(): upload for name, upload in uploads.items()}
         self._numbers = numbers
         self._expressions = Expressions(dialect, parameters, query, self.footprint)
-        self.withs: list[dict[str, tuple[str, nodes.Ident, Written]]] = []
+        self.common_tables: list[dict[str, tuple[str, nodes.Ident, Written]]] = []
         self.read: set[tuple[str, str]] = set()
 
     @property
     def expressions(self) -> Expressions:
-        """Writes values and conditions of the same text."""
+        """Writer of the expressions of the same query text."""
         return self._expressions
 
     def _quote(self, name: str) -> str:
@@ -62,12 +62,12 @@ class From:
         return quote(name, self._dialect)
 
     def tables(self, node: nodes.Select, scope: Scope) -> Tables:
-        """FROM of a SELECT, with what makes its matches by position fast."""
+        """Write FROM of a SELECT, with conditions that make joins by position fast."""
         if not node.tables:
             return Tables("", [], [])
         members = [self._table(t, scope) for t in node.tables]
         sources = [s for t in members for s in t.sources]
-        self._unlike(sources, node.tables[0].at)
+        self._require_distinct_names(sources, node.tables[0].at)
         extra = ""
         if len(members) > 1 and node.where is not None:
             inner = Scope(scope.parent, sources, [c for t in members for c in t.columns])
@@ -83,25 +83,25 @@ class From:
     def _matched(
         self, left: Tables, right: Tables, condition: nodes.Expression, scope: Scope, kind: str
     ) -> tuple[Tables, Tables, str]:
-        """Two tables that are joined by position, and the condition by which that is fast."""
+        """Return two tables, joined by cells if the condition matches positions, and SQL to add to it."""
         both = isinstance(condition, nodes.Junction) and condition.word == "AND"
         parts = condition.parts if both and isinstance(condition, nodes.Junction) else (condition,)
         pairs = self._expressions.geometry.pairs
         for part in parts:
-            if not (isinstance(part, nodes.Compare) and _measures(part)):
+            if not (isinstance(part, nodes.Compare) and _is_geometric(part)):
                 continue
             pairs.clear()
             test = self._expressions.condition(part, scope)
             if test.startswith("(NOT") or len(pairs) != 1:
                 continue
             a, b, limit = pairs[0]
-            if _of(a, right) and _of(b, left):
+            if _columns_of(a, right) and _columns_of(b, left):
                 a, b = b, a
-            if _of(a, left) and _of(b, right):
+            if _columns_of(a, left) and _columns_of(b, right):
                 return matching.join(self._expressions, left, right, a, b, limit, kind)
         return left, right, ""
 
-    def _unlike(self, sources: Sequence[Source], at: Place) -> None:
+    def _require_distinct_names(self, sources: Sequence[Source], at: Place) -> None:
         """Raise if two tables of FROM have one name."""
         names: set[tuple[str | None, str]] = set()
         for source in sources:
@@ -114,25 +114,25 @@ class From:
         """Write one table of FROM."""
         match node:
             case nodes.Named():
-                return self._named(node)
+                return self._named_table(node)
             case nodes.Derived():
                 written = self._query(node.query, scope.parent)
                 alias = f"t{next(self._numbers)}"
-                return self._outer(
+                return self._derived_table(
                     f"({written.sql}) AS {alias}", alias, node.alias.text if node.alias else alias, written
                 )
             case nodes.Join():
                 return self._join(node, scope)
 
-    def _named(self, node: nodes.Named) -> Tables:
+    def _named_table(self, node: nodes.Named) -> Tables:
         """Write a table of the catalogue, of WITH, or an upload."""
         alias = f"t{next(self._numbers)}"
         if len(node.parts) == 1:
-            for named in reversed(self.withs):
+            for named in reversed(self.common_tables):
                 for name, ident, written in named.values():
-                    if _alike(node.parts[0], ident):
+                    if _means(node.parts[0], ident):
                         qualifier = node.alias.text if node.alias else ident.text
-                        return self._outer(f"{name} AS {alias}", alias, qualifier, written)
+                        return self._derived_table(f"{name} AS {alias}", alias, qualifier, written)
         entry = self._entry(node)
         self.read.add((entry.schema, entry.name))
         physical = ".".join(self._quote(p) for p in entry.physical)
@@ -175,15 +175,17 @@ class From:
         several = self._catalogue.named(table.text)
         if schema is None and len(several) > 1:
             names = ", ".join(f"{e.schema}.{e.name}" for e in several)
-            raise QueryError(f"{dotted_name} could be {names}; write it with its schema", *node.at)
+            raise QueryError(f"{dotted_name} could be {names}; add the schema", *node.at)
         advice = table_advice(schema, table.text) or self._similar_table(dotted_name)
-        raise QueryError(f"there is no table {dotted_name} that you may ask; {advice}", *node.at)
+        raise QueryError(f"there is no table {dotted_name} that you may query; {advice}", *node.at)
 
     def _similar_table(self, name: str) -> str:
         """Return a hint for a table that does not exist: a similar name that the caller may see, or where all are."""
         names = {f"{e.schema}.{e.name}".lower(): f"{e.schema}.{e.name}" for e in self._catalogue.entries()}
         similar = get_close_matches(name.lower(), names, 1, 0.75)
-        return f"did you mean {names[similar[0]]}?" if similar else "tap_schema.tables lists what there is"
+        return (
+            f"did you mean {names[similar[0]]}?" if similar else "the tables are listed in tap_schema.tables"
+        )
 
     def _upload(self, upload: Upload) -> Entry:
         """Return the catalogue entry of an upload."""
@@ -207,7 +209,7 @@ class From:
         ]
 
     def outer_columns(self, alias: str, written: Written) -> list[Column]:
-        """Columns of a query that stands as a table; a position stays one where its columns are handed on."""
+        """Return the columns of a derived table; columns of a position keep that role."""
         columns: list[Column] = []
         numbers: dict[int, int] = {}
         for out in written.columns:
@@ -232,8 +234,8 @@ class From:
             )
         return columns
 
-    def _outer(self, sql: str, alias: str, qualifier: str, written: Written) -> Tables:
-        """Return a query that stands as a table."""
+    def _derived_table(self, sql: str, alias: str, qualifier: str, written: Written) -> Tables:
+        """Return a derived table."""
         columns = self.outer_columns(alias, written)
         return Tables(
             sql, [Source(qualifier, None, tuple(columns))], columns, sql.removesuffix(f" AS {alias}"), alias
@@ -245,7 +247,7 @@ class From:
         """Write a join."""
         left, right = self._table(node.left, scope), self._table(node.right, scope)
         sources = [*left.sources, *right.sources]
-        self._unlike(sources, node.at)
+        self._require_distinct_names(sources, node.at)
         if node.on is not None:
             inner = Scope(scope.parent, sources, [*left.columns, *right.columns])
             left, right, extra = self._matched(left, right, node.on, inner, node.kind)
@@ -287,29 +289,29 @@ class From:
         return candidates[0]
 
     def footprint(self, release: str, at: Place) -> str:
-        """The table in which the footprint of a release stands."""
+        """Return the name of the footprint table of a release."""
         entry = self._catalogue.entry(release, "footprint")
         if entry is None:
-            raise QueryError(f"there is no release {release[:40]} with a footprint that you may ask", *at)
+            raise QueryError(f"there is no release {release[:40]} with a footprint that you may query", *at)
         self.read.add((entry.schema, entry.name))
         return ".".join(self._quote(p) for p in entry.physical)
 
 
-def _measures(node: nodes.Compare) -> bool:
-    """Whether a comparison is one of geometry."""
+def _is_geometric(node: nodes.Compare) -> bool:
+    """Tell whether a comparison is one of geometry."""
     return any(
         isinstance(side, nodes.Call) and side.name in ("CONTAINS", "DISTANCE", "INTERSECTS")
         for side in (node.left, node.right)
     )
 
 
-def _of(point: tuple[Fragment, Fragment], tables: Tables) -> bool:
-    """Whether both coordinates are columns of it."""
+def _columns_of(point: tuple[Fragment, Fragment], tables: Tables) -> bool:
+    """Tell whether both coordinates are columns of the tables."""
     known = {c.sql for c in tables.columns}
     return all(f.column is not None and f.column.sql in known for f in point)
 
 
-def _alike(used: nodes.Ident, defined: nodes.Ident) -> bool:
+def _means(used: nodes.Ident, defined: nodes.Ident) -> bool:
     """Tell whether an identifier names a query of WITH."""
     if used.quoted:
         return used.text == defined.text

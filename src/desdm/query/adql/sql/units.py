@@ -21,7 +21,7 @@ def factor(has: str, wanted: str, at: Place) -> float:
     Raises
     ------
     QueryError
-        One of them is no unit of VOUnits, or one cannot become the other.
+        One is not a unit of VOUnits, or the units are not convertible.
     """
     from astropy import units
 
@@ -29,12 +29,12 @@ def factor(has: str, wanted: str, at: Place) -> float:
         try:
             return units.Unit(text, format="vounit") if text else units.dimensionless_unscaled
         except (ValueError, TypeError):
-            raise QueryError(f"IN_UNIT: {text[:40]!r} is no unit (VOUnits)", *at) from None
+            raise QueryError(f"IN_UNIT: {text[:40]!r} is not a unit of VOUnits", *at) from None
 
     if not has:
-        raise QueryError("IN_UNIT: this value has no unit that is known", *at)
+        raise QueryError("IN_UNIT: the unit of this value is not known", *at)
     source, target = read(has), read(wanted)
     try:
         return float(source.to(target))  # type: ignore[attr-defined]
     except units.UnitConversionError:
-        raise QueryError(f"IN_UNIT: {has} cannot become {wanted[:40]}", *at) from None
+        raise QueryError(f"IN_UNIT: {has} cannot be converted to {wanted[:40]}", *at) from None

@@ -1,4 +1,4 @@
-"""Functions of our own in ADQL: HEALPix cells, depth and exposures of the footprint, regions in columns."""
+"""User-defined functions of ADQL: HEALPix cells, depth and exposures of the footprint."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from desdm.errors import QueryError
 from desdm.query.adql.parse.tokens import Place
 from desdm.query.adql.sql.fragments import INTEGERS, NUMBERS, Fragment
-from desdm.query.adql.sql.functions import as_double, count
+from desdm.query.adql.sql.functions import as_double, require_argument_count
 from desdm.query.engines.writing import Dialect
 from desdm.release.model import ReleaseColumn
 
-__all__ = ["FORMS", "NAMES", "call"]
+__all__ = ["NAMES", "SIGNATURES", "user_function_sql"]
 
-#: Signature and text of each, as the capabilities tell them.
-FORMS: dict[str, tuple[str, str]] = {
+#: Name → signature and description in the capabilities.
+SIGNATURES: dict[str, tuple[str, str]] = {
     "IVO_HEALPIX_INDEX": (
         "ivo_healpix_index(hpxOrder INTEGER, ra DOUBLE, dec DOUBLE) -> BIGINT",
         "HEALPix cell (nested) of an order from 0 to 29 that holds a position; also with a POINT instead of ra, dec",
@@ -40,7 +40,7 @@ FORMS: dict[str, tuple[str, str]] = {
         "1 within the footprint of the band, else 0",
     ),
 }
-NAMES = frozenset(FORMS)
+NAMES = frozenset(SIGNATURES)
 _MAPS = {
     "DESDM_DEPTH": ("depth", "float", "mag"),
     "DESDM_NEXP": ("nexp", "int", ""),
@@ -49,7 +49,7 @@ _MAPS = {
 _FOOTPRINT_ORDER = 12
 
 
-def call(
+def user_function_sql(
     name: str,
     arguments: Sequence[Fragment],
     at: Place,
@@ -57,14 +57,14 @@ def call(
     cell: Callable[[Fragment, Fragment], str | None],
     footprint: Callable[[str, Place], str],
 ) -> Fragment:
-    """Write one of the service's own functions in the engine's SQL.
+    """Write a call of a user-defined function in the engine's SQL.
 
     Parameters
     ----------
     name
         Name in capitals.
     arguments
-        Arguments as they were written.
+        Arguments of the call.
     at
         Line and column of the call, for errors.
     dialect
@@ -79,29 +79,29 @@ def call(
     QueryError
         The number, kinds or values of the arguments are wrong.
     """
-    form = FORMS[name][0]
+    signature = SIGNATURES[name][0]
     if name == "IVO_HEALPIX_INDEX":
-        order = _order(arguments, form, at)
-        lon, lat = _position(arguments[1:], form, at)
+        order = _order(arguments, signature, at)
+        lon, lat = _position(arguments[1:], signature, at)
         return Fragment(
             _index(order, lon, lat, cell), "long", at, ReleaseColumn("", "long", ucd="pos.healpix")
         )
     if name == "IVO_HEALPIX_CENTER":
-        count(name, form, arguments, 2, 2, at)
-        order, index = _order(arguments, form, at), arguments[1]
+        require_argument_count(name, signature, arguments, 2, 2, at)
+        order, index = _order(arguments, signature, at), arguments[1]
         if index.kind not in (*INTEGERS, "null"):
-            raise QueryError(form, *index.at)
+            raise QueryError(signature, *index.at)
         parts = tuple(
             Fragment(f"desdm_healpix_{part}({order}, CAST({index.sql} AS bigint))", "double", at)
             for part in ("ra", "dec")
         )
         return Fragment("", "point", at, parts=parts)
     if len(arguments) not in (3, 4):
-        raise QueryError(f"{name} has {len(arguments)} arguments, it is {form}", *at)
+        raise QueryError(f"{name} has {len(arguments)} arguments; its signature is {signature}", *at)
     release, band = arguments[0].constant, arguments[1]
     if not isinstance(release, str) or band.kind not in ("char", "null"):
-        raise QueryError(f"{name}: the release is text in single quotes, the band is text: {form}", *at)
-    lon, lat = _position(arguments[2:], form, at)
+        raise QueryError(f"{name}: the release is text in single quotes, the band is text: {signature}", *at)
+    lon, lat = _position(arguments[2:], signature, at)
     own = _index(_FOOTPRINT_ORDER, lon, lat, cell)
     rest = f" FROM {footprint(release, arguments[0].at)} AS f WHERE f.hpix = {own} AND f.band = {band.sql}"
     if name == "DESDM_IN_FOOTPRINT":
@@ -111,24 +111,24 @@ def call(
         f"(SELECT max(f.{column}){rest})",
         kind,
         at,
-        ReleaseColumn("", kind, unit=unit, text=FORMS[name][1]),
+        ReleaseColumn("", kind, unit=unit, text=SIGNATURES[name][1]),
     )
 
 
-def _order(arguments: Sequence[Fragment], form: str, at: Place) -> int:
+def _order(arguments: Sequence[Fragment], signature: str, at: Place) -> int:
     """Return the order of HEALPix from the first argument."""
     order = arguments[0].number if arguments else None
     if order is None or arguments[0].kind not in INTEGERS or not 0 <= order <= 29:
-        raise QueryError(f"the order is a whole number from 0 to 29: {form}", *at)
+        raise QueryError(f"the order must be a whole number from 0 to 29: {signature}", *at)
     return int(order)
 
 
-def _position(arguments: Sequence[Fragment], form: str, at: Place) -> tuple[Fragment, Fragment]:
+def _position(arguments: Sequence[Fragment], signature: str, at: Place) -> tuple[Fragment, Fragment]:
     """Return longitude and latitude of a POINT or of two numbers."""
     if len(arguments) == 1 and arguments[0].kind == "point":
         return arguments[0].parts[0], arguments[0].parts[1]
     if len(arguments) != 2 or any(a.kind not in (*NUMBERS, "null") for a in arguments):
-        raise QueryError(f"a position is ra, dec in degrees: {form}", *at)
+        raise QueryError(f"a position is ra, dec in degrees: {signature}", *at)
     return arguments[0], arguments[1]
 
 

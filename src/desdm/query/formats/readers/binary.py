@@ -1,4 +1,4 @@
-"""Takes the BINARY and BINARY2 serialisations of VOTable apart (VOTable 1.4, 6.3 and 6.4)."""
+"""Reader of the BINARY and BINARY2 serialisations of VOTable (VOTable 1.4, 6.3 and 6.4)."""
 
 from __future__ import annotations
 
@@ -36,10 +36,9 @@ _KINDS = {"unsignedByte": "u1", "short": ">i2", "int": ">i4", "long": ">i8", "fl
 
 
 @compiled()
-def _walk(data: Bytes, mask: int, sizes: Longs, widths: Longs, starts: Longs, lengths: Longs) -> int:
+def _find_cells(data: Bytes, mask: int, sizes: Longs, widths: Longs, starts: Longs, lengths: Longs) -> int:
     """Find start and length of each cell; return the number of rows, or -1 for bytes that end within one."""
-    # Finds where each cell begins and how long it is; -1 where the bytes end in the middle of a row. With
-    # empty ``starts`` it only counts rows.
+    # With empty ``starts`` it only counts rows.
     at, row, end = 0, 0, len(data)
     while at < end:
         at += mask
@@ -84,23 +83,23 @@ def columns_of(
     *,
     masked: bool,
 ) -> list[pa.Array]:
-    """The columns of a stream of rows.
+    """Return the columns of a stream of rows.
 
     Parameters
     ----------
     data
-        The stream, out of its base64.
+        The stream, decoded from base64.
     columns, sizes
-        Description; elements in each cell, None where each cell says so itself.
+        Descriptions; elements in each cell, None for variable-length cells.
     masked
         BINARY2: each row begins with a mask of nulls.
 
     Raises
     ------
     UsageError
-        If the bytes end in the middle of a row.
+        The bytes end in the middle of a row.
     LimitExceeded
-        If there are too many rows.
+        There are too many rows.
     """
     buffer = np.frombuffer(data, np.uint8)
     widths = np.array([_WIDTHS[c.datatype] for c in columns], np.int64)
@@ -109,19 +108,19 @@ def columns_of(
     none = np.empty((0, 0), np.int64)
     if mask + int(np.where(fixed < 0, 4, fixed).sum()) == 0:
         raise UsageError("the table's rows have no bytes")
-    count = _walk(buffer, mask, fixed, widths, none, none)
+    count = _find_cells(buffer, mask, fixed, widths, none, none)
     if count < 0:
-        raise UsageError("the table's stream ends in the middle of a row; was it cut off on its way?")
+        raise UsageError("the table's stream ends in the middle of a row; it may be truncated")
     limits.check_rows(count)
     starts, lengths = np.empty((count, len(columns)), np.int64), np.empty((count, len(columns)), np.int64)
-    _walk(buffer, mask, fixed, widths, starts, lengths)
-    gone = np.zeros((count, len(columns)), bool)
+    _find_cells(buffer, mask, fixed, widths, starts, lengths)
+    nulls = np.zeros((count, len(columns)), bool)
     if masked and count:
         first = starts[:, 0] - mask - (4 if fixed[0] < 0 else 0)
         bits = np.unpackbits(buffer[first[:, None] + np.arange(mask)], axis=1)
-        gone = bits[:, : len(columns)].astype(bool)
+        nulls = bits[:, : len(columns)].astype(bool)
     return [
-        _column(buffer, column, starts[:, j].copy(), lengths[:, j].copy(), int(widths[j]), gone[:, j])
+        _column(buffer, column, starts[:, j].copy(), lengths[:, j].copy(), int(widths[j]), nulls[:, j])
         for j, column in enumerate(columns)
     ]
 
@@ -132,7 +131,7 @@ def _column(
     starts: Longs,
     lengths: Longs,
     width: int,
-    gone: npt.NDArray[np.bool_],
+    nulls: npt.NDArray[np.bool_],
 ) -> pa.Array:
     """Return the Arrow array of one column from the starts and lengths of its cells."""
     data = np.empty(int(lengths.sum()), np.uint8)
@@ -145,7 +144,7 @@ def _column(
             whole[a:b].decode(coding, "replace").split("\0", 1)[0]
             for a, b in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)
         ]
-        return pa.array(text, pa.string(), mask=gone)
+        return pa.array(text, pa.string(), mask=nulls)
     if column.datatype == "bit":
         # The standard's bit is the byte's highest; astropy writes another one.
         flat = pa.array(data != 0)
@@ -156,14 +155,14 @@ def _column(
         kind = np.dtype(_KINDS[column.datatype])
         flat = pa.array(data.view(kind).astype(kind.newbyteorder("=")))
     if not is_array(column):
-        return _masked(flat, gone)
+        return _masked(flat, nulls)
     size = size_of(column)
     if size is not None:
-        return pa.FixedSizeListArray.from_arrays(flat, size, mask=pa.array(gone))
+        return pa.FixedSizeListArray.from_arrays(flat, size, mask=pa.array(nulls))
     offsets = np.concatenate(([0], np.cumsum(lengths // width))).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), flat, mask=pa.array(gone))
+    return pa.ListArray.from_arrays(pa.array(offsets), flat, mask=pa.array(nulls))
 
 
-def _masked(flat: pa.Array, gone: npt.NDArray[np.bool_]) -> pa.Array:
-    """Return an array with null where ``gone`` is set."""
-    return pc.if_else(pa.array(gone), pa.scalar(None, flat.type), flat) if gone.any() else flat
+def _masked(flat: pa.Array, nulls: npt.NDArray[np.bool_]) -> pa.Array:
+    """Return an array with null where ``nulls`` is set."""
+    return pc.if_else(pa.array(nulls), pa.scalar(None, flat.type), flat) if nulls.any() else flat

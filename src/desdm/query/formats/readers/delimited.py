@@ -1,4 +1,4 @@
-"""Reads CSV and TSV that a caller sent."""
+"""Reader of uploaded CSV and TSV."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
 from desdm.errors import UsageError
-from desdm.query.formats.readers.model import Limits, Table, described, finite_or_said, table_of
+from desdm.query.formats.readers.model import Limits, Table, described, finite_unless_inf, table_of
 
 __all__ = ["read"]
 
@@ -23,7 +23,7 @@ _WHOLE = re.compile(r"[+-]?[0-9]{16,}")
 
 
 def read(data: bytes, delimiter: str, limits: Limits) -> Table:
-    """A table with a line of names; empty cells are null, and the type of a column follows from its cells.
+    """Read a table with a header line; empty cells are null, and the type of a column follows from its cells.
 
     Parameters
     ----------
@@ -37,20 +37,22 @@ def read(data: bytes, delimiter: str, limits: Limits) -> Table:
     Raises
     ------
     UsageError
-        If it is no such table; the text names the line.
+        It is not such a table; the message names the line.
     LimitExceeded
-        If it has too many rows.
+        It has too many rows.
     """
     limits.check_rows(data.count(b"\n") - 1 if b'"' not in data else 0)
     try:
         rows = _parsed(data, delimiter)
     except pa.ArrowInvalid as err:
-        raise UsageError(f"it is no {'TSV' if delimiter == chr(9) else 'CSV'}: {_first_line(err)}") from err
+        raise UsageError(
+            f"not a valid {'TSV' if delimiter == chr(9) else 'CSV'} file: {_first_line(err)}"
+        ) from err
     limits.check_rows(rows.num_rows)
     _check_names(rows.column_names, "TSV" if delimiter == "\t" else "CSV")
     for name, array in zip(rows.column_names, rows.columns, strict=True):
         if pa.types.is_binary(array.type):
-            raise UsageError(f"column {name}: its text is not UTF-8; save the file in that encoding")
+            raise UsageError(f"column {name}: the text is not UTF-8; save the file in that encoding")
     rows = _with_identifiers(data, delimiter, rows)
     _refuse_inexact(data, delimiter, rows)
     columns = tuple(
@@ -61,10 +63,10 @@ def read(data: bytes, delimiter: str, limits: Limits) -> Table:
 
 
 def _parsed(data: bytes, delimiter: str, texts: Sequence[str] = ()) -> pa.Table:
-    """Return the table of a file, with the columns ``texts`` as text and the others as their cells look."""
+    """Parse a file: the columns ``texts`` as text, the types of the others by their cells."""
     return pcsv.read_csv(
         pa.BufferReader(data),
-        # One thread: only then a message names its row.
+        # With several threads messages do not name the row.
         read_options=pcsv.ReadOptions(use_threads=False),
         parse_options=pcsv.ParseOptions(delimiter=delimiter, newlines_in_values=b'"' in data),
         convert_options=pcsv.ConvertOptions(
@@ -77,14 +79,14 @@ def _parsed(data: bytes, delimiter: str, texts: Sequence[str] = ()) -> pa.Table:
 
 
 def _may_be_digits(column: pa.ChunkedArray) -> bool:
-    """Whether a column of numbers may have been written as digits alone; those beyond 64 bits are whole doubles."""
+    """Tell whether the cells of a column may be digits only; integers beyond 64 bits are parsed as doubles."""
     if pa.types.is_floating(column.type):
         return bool(pc.all(pc.equal(pc.floor(column), column)).as_py())
     return bool(pa.types.is_integer(column.type))
 
 
 def _with_identifiers(data: bytes, delimiter: str, rows: pa.Table) -> pa.Table:
-    """Return the table with columns of digits as text where some have zeros in front, which numbers do not have."""
+    """Return the table with columns of digits as text if some have leading zeros, as identifiers do."""
     numbers = [name for name in rows.column_names if _may_be_digits(rows.column(name))]
     if not numbers or not re.search(rb'[\n\r" ' + delimiter.encode() + rb"]0[0-9]", data):
         return rows
@@ -100,20 +102,20 @@ def _with_identifiers(data: bytes, delimiter: str, rows: pa.Table) -> pa.Table:
 
 
 def _check_names(names: list[str], kind: str) -> None:
-    """Refuse a first line that holds no names of columns: other delimiters, comments, and files without such a line."""
+    """Raise if the first line is not a header: it has other delimiters, is a comment, or has numbers."""
     if len(names) == 1 and re.search(r"[;|#]|\S\s+\S", names[0].strip()):
         raise UsageError(
-            f"its first line, {names[0][:60]!r}, is the name of one column; separate names and values by commas (CSV) or "
+            f"the first line, {names[0][:60]!r}, is the name of one column; separate names and values by commas (CSV) or "
             "tabs (TSV), without comment lines"
         )
     if all(_NUMBER.fullmatch(name.strip()) for name in names):
         raise UsageError(
-            f"its first line holds numbers ({', '.join(names)[:60]}); a {kind} file begins with the names of its columns"
+            f"the first line has numbers ({', '.join(names)[:60]}); a {kind} file begins with the names of its columns"
         )
 
 
 def _refuse_inexact(data: bytes, delimiter: str, rows: pa.Table) -> None:
-    """Refuse a finite number that became infinity and a whole number that lost digits: nobody wrote those values."""
+    """Raise for a finite number that became infinity and for an integer that lost digits."""
     large = [
         number
         for number, array in enumerate(rows.columns)
@@ -132,11 +134,11 @@ def _refuse_inexact(data: bytes, delimiter: str, rows: pa.Table) -> None:
 
 
 def _complaint(cell: str) -> str:
-    """What a double cannot hold of a cell; empty if it holds it."""
+    """Return why a cell cannot be represented; empty if it can."""
     try:
-        value = finite_or_said(cell) if cell else 0.0
+        value = finite_unless_inf(cell) if cell else 0.0
     except ValueError as err:
-        # A cell that is no number at all stands for null.
+        # A cell that is not a number is null.
         return str(err) if "too large" in str(err) else ""
     if _WHOLE.fullmatch(cell) and int(value) != int(cell):
         return (

@@ -1,4 +1,4 @@
-"""Reads FITS binary tables that a caller sent."""
+"""Reader of uploaded FITS binary tables."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["read"]
 
 
 def read(data: bytes, limits: Limits) -> Table:
-    """The first binary table of a FITS file.
+    """Read the first binary table of a FITS file.
 
-    Null are integers that are stored as TNULL, logicals that are neither T nor F, and text without a character.
+    Null are integers equal to TNULL, logicals other than T and F, and empty text.
 
     Raises
     ------
     UsageError
-        If there is none, or it is cut off or damaged.
+        There is none, or the file is truncated or damaged.
     LimitExceeded
-        If it has too many rows.
+        It has too many rows.
     """
     from astropy.io import fits
 
@@ -38,22 +38,22 @@ def read(data: bytes, limits: Limits) -> Table:
             ) as file:
                 for hdu in file:
                     if isinstance(hdu, fits.BinTableHDU):
-                        _sound(hdu.header, len(data), limits)
+                        _check_size(hdu.header, len(data), limits)
                         return _table(hdu, data)
         except (OSError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError) as err:
-            raise UsageError("it is no FITS file that can be read; was it cut off on its way?") from err
+            raise UsageError("not a readable FITS file; it may be truncated") from err
     raise UsageError("the FITS file has no binary table")
 
 
-def _sound(header: object, size: int, limits: Limits) -> None:
-    """Raise if a header promises more rows or bytes than the file and the limits allow."""
-    # A header may claim anything: believe it only as far as there are bytes.
+def _check_size(header: object, size: int, limits: Limits) -> None:
+    """Raise if a header has more rows or bytes than the file and the limits allow."""
+    # The header may be wrong: its sizes are compared with that of the file.
     width, count = int(header["NAXIS1"]), int(header["NAXIS2"])  # type: ignore[index]
     if "ZTABLE" in header:  # type: ignore[operator]
-        raise UsageError("compressed FITS tables cannot be uploaded; send it uncompressed (funpack)")
+        raise UsageError("compressed FITS tables cannot be uploaded; decompress it (funpack)")
     limits.check_rows(count)
     if width * count > size:
-        raise UsageError("the FITS file is shorter than its header says; was it cut off on its way?")
+        raise UsageError("the FITS file is shorter than its header says; it may be truncated")
 
 
 def _table(hdu: object, data: bytes) -> Table:

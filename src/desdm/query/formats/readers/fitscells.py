@@ -1,4 +1,4 @@
-"""Cells of FITS binary tables as they are stored (FITS 4.0, section 7.3): nulls, scales, logicals, text and arrays."""
+"""Decoding of the cells of FITS binary tables (FITS 4.0, section 7.3): nulls, scales, logicals, text and arrays."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ _FALSEHOOD = np.frombuffer(b"Ff", np.uint8)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One column of a binary table as its header describes it.
+    """Description of a column in the header of a binary table.
 
     Attributes
     ----------
     code
         Letter of TFORM: the type of an element.
     count
-        Elements of a cell; None where each cell says so itself (P and Q).
+        Elements of a cell; None for variable-length arrays (P and Q).
     wide
-        Whether the descriptor of such a cell has two integers of 64 bits (Q), not of 32 (P).
+        Whether the descriptor of a variable-length array has integers of 64 bits (Q), not of 32 (P).
     offset, width
-        Where its cells lie in a row, bytes.
+        Position and size of a cell in the row, bytes.
     null
-        TNULL: the stored integer that means no value.
+        TNULL: the stored integer for null.
     scale, zero
         TSCAL and TZERO.
     """
@@ -63,12 +63,12 @@ class Stored:
 
 
 def stored_columns(header: Mapping[str, Any]) -> list[Stored]:
-    """The columns that a header describes.
+    """Return the columns that a header describes.
 
     Raises
     ------
     UsageError
-        A TFORM is missing or not understood, cells cannot be uploaded, or the columns do not fill NAXIS1.
+        A TFORM is missing or invalid, a type cannot be uploaded, or the columns do not add up to NAXIS1.
     """
     columns, at = [], 0
     for n in range(1, int(header.get("TFIELDS", 0)) + 1):
@@ -76,10 +76,10 @@ def stored_columns(header: Mapping[str, Any]) -> list[Stored]:
         form = _FORM.fullmatch(str(header.get(f"TFORM{n}", "")))
         if form is None:
             raise UsageError(
-                f"column {name}: TFORM{n} = {header.get(f'TFORM{n}')!r} is no format of FITS 4.0"
+                f"column {name}: TFORM{n} = {header.get(f'TFORM{n}')!r} is not a format of FITS 4.0"
             )
-        count, code, loose = int(form[1] or 1), form[2].upper(), (form[3] or "").upper()
-        wide, element = code == "Q", loose if code in "PQ" else code
+        count, code, element_code = int(form[1] or 1), form[2].upper(), (form[3] or "").upper()
+        wide, element = code == "Q", element_code if code in "PQ" else code
         if element not in _CODES or (element == "X" and code in "PQ"):
             raise UsageError(f"column {name}: cells of type {form[0].strip()} cannot be uploaded")
         if code in "PQ":
@@ -116,7 +116,7 @@ def stored_columns(header: Mapping[str, Any]) -> list[Stored]:
 
 
 def column(stored: Stored, rows: npt.NDArray[np.uint8], heap: bytes) -> pa.Array | None:
-    """The cells of a column; None where its cells have no elements.
+    """Decode the cells of a column; None if they have no elements.
 
     Parameters
     ----------
@@ -125,16 +125,16 @@ def column(stored: Stored, rows: npt.NDArray[np.uint8], heap: bytes) -> pa.Array
     rows
         Bytes of the table, shape (rows, NAXIS1).
     heap
-        Bytes behind THEAP, for cells of differing length.
+        Bytes of the heap, for variable-length arrays.
 
     Raises
     ------
     UsageError
-        A descriptor points behind the heap.
+        A descriptor points beyond the heap.
     """
     cells = np.ascontiguousarray(rows[:, stored.offset : stored.offset + stored.width])
     if stored.count is None:
-        return _loose(stored, cells, heap)
+        return _from_heap(stored, cells, heap)
     if stored.count == 0:
         return None
     if stored.code == "A":
@@ -146,8 +146,8 @@ def column(stored: Stored, rows: npt.NDArray[np.uint8], heap: bytes) -> pa.Array
     return flat if stored.count == 1 else pa.FixedSizeListArray.from_arrays(flat, stored.count)
 
 
-def _loose(stored: Stored, cells: npt.NDArray[np.uint8], heap: bytes) -> pa.Array:
-    """Cells of differing length, from the heap."""
+def _from_heap(stored: Stored, cells: npt.NDArray[np.uint8], heap: bytes) -> pa.Array:
+    """Decode variable-length arrays from the heap."""
     if cells.shape[1] == 0:
         return pa.nulls(len(cells), pa.string())
     pairs = cells.reshape(-1).view(">i8" if stored.wide else ">i4").reshape(-1, 2).astype(np.int64)
@@ -157,7 +157,7 @@ def _loose(stored: Stored, cells: npt.NDArray[np.uint8], heap: bytes) -> pa.Arra
         (pairs < 0).any() or int((starts + counts * size)[counts > 0].max(initial=0)) > len(heap)
     ):
         raise UsageError(
-            f"column {stored.name}: a cell lies behind the end of the heap; was the file cut off?"
+            f"column {stored.name}: a cell lies beyond the end of the heap; the file may be truncated"
         )
     if int((counts * size).sum()) > max(len(heap), 1) * 2:
         raise UsageError(f"column {stored.name}: its cells overlap in the heap")
@@ -170,28 +170,28 @@ def _loose(stored: Stored, cells: npt.NDArray[np.uint8], heap: bytes) -> pa.Arra
 
 
 def _text(cells: Sequence[bytes]) -> pa.Array:
-    """Text: a NUL ends it, blanks at its end are none of it; no text is null."""
+    """Decode text, up to NUL and without trailing blanks; empty text is null."""
     texts = [cell.split(b"\0", 1)[0].rstrip(b" ").decode("ascii", "replace") for cell in cells]
     return pa.array([text or None for text in texts], pa.string())
 
 
 def _values(stored: Stored, raw: npt.NDArray[Any]) -> pa.Array:
-    """Elements with their nulls, scaled: TNULL is the integer as it is stored, before TSCAL and TZERO."""
+    """Decode and scale elements; TNULL is compared with stored integers, before TSCAL and TZERO."""
     if stored.code == "L":
         true, false = np.isin(raw, _TRUTH), np.isin(raw, _FALSEHOOD)
         return pa.array(true, mask=~(true | false))
-    gone = raw == stored.null if stored.null is not None else None
+    nulls = raw == stored.null if stored.null is not None else None
     plain = raw.astype(raw.dtype.newbyteorder("="))
     if stored.scale != 1.0 or (stored.zero and float(stored.zero) != int(stored.zero)) or stored.code in "ED":
         if stored.scale != 1.0 or stored.zero:
             plain = plain.astype(np.float64) * stored.scale + float(stored.zero)
     elif stored.zero:
         plain = _shifted(stored.code, plain, int(stored.zero))
-    return pa.array(plain, mask=gone)
+    return pa.array(plain, mask=nulls)
 
 
 def _shifted(code: str, plain: npt.NDArray[Any], zero: int) -> npt.NDArray[Any]:
-    """Integers with a whole TZERO: signed bytes and unsigned integers (FITS 4.0, table 19), and any others."""
+    """Add an integral TZERO: signed bytes and unsigned integers (FITS 4.0, table 19), and others."""
     if code == "K":
         if zero == 2**63:
             return plain.view(np.uint64) ^ np.uint64(2**63)

@@ -1,4 +1,4 @@
-"""What a reader of uploads gets and hands back."""
+"""Limits and results of the readers of uploads, and conversions that they share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from desdm.query.formats.rows import arrow_type
 from desdm.release.model import ReleaseColumn
 from desdm.timestamps import XTYPES, timestamp_text
 
-__all__ = ["Limits", "Table", "described", "finite_or_said", "table_of"]
+__all__ = ["Limits", "Table", "described", "finite_unless_inf", "table_of"]
 
 _DATATYPES = (
     (pa.types.is_boolean, "boolean"),
@@ -36,30 +36,30 @@ _DATATYPES = (
     (pa.types.is_null, "char"),
 )
 
-#: From here on a number of a type that is not a double is rounded to infinity (IEEE 754, 4.3.1): 2**128 - 2**103.
+#: Numbers from here on are rounded to infinity in the type (IEEE 754, 4.3.1).
 _TOO_LARGE = {"float": 2.0**128 - 2.0**103}
-#: Columns of a table that a caller sends.
+#: Largest number of columns of an uploaded table.
 MOST_COLUMNS = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much an upload may be: rows, and bytes once it is unpacked."""
+    """Limits of an upload: rows, and bytes when decompressed."""
 
     rows: int
     unpacked: int
 
     def check_rows(self, count: int) -> None:
-        """Refuse a table with more rows.
+        """Raise if a table has more rows.
 
         Raises
         ------
         LimitExceeded
-            If there are more.
+            There are more.
         """
         if count > self.rows:
             raise LimitExceeded(
-                f"an upload may have {self.rows} rows at most; send it in parts, or keep it in mydb"
+                f"an upload may have {self.rows} rows at most; upload it in parts, or store it in mydb"
             )
 
 
@@ -72,7 +72,7 @@ class Table:
 
 
 def described(name: str, array: pa.ChunkedArray, about: Mapping[str, str]) -> ReleaseColumn:
-    """Return the description of an Arrow column whose file has no other.
+    """Return the description of an Arrow column, by its type and values.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def described(name: str, array: pa.ChunkedArray, about: Mapping[str, str]) -> Re
     Raises
     ------
     UsageError
-        If its type has no place in VOTable.
+        Its type has no equivalent in VOTable.
     """
     kind, arraysize = array.type, None
     if pa.types.is_dictionary(kind):
@@ -111,8 +111,8 @@ def described(name: str, array: pa.ChunkedArray, about: Mapping[str, str]) -> Re
     )
 
 
-def finite_or_said(text: str, datatype: str = "double") -> float:
-    """Return the number of a text; `ValueError` if it is too large for its type: infinity must be written as such."""
+def finite_unless_inf(text: str, datatype: str = "double") -> float:
+    """Parse a number; `ValueError` if it overflows its type, unless the text is an infinity."""
     value = decimal_number(text)
     too_large = math.isinf(value) or abs(value) >= _TOO_LARGE.get(datatype, math.inf)
     if too_large and "inf" not in text.lower():
@@ -121,12 +121,12 @@ def finite_or_said(text: str, datatype: str = "double") -> float:
 
 
 def table_of(columns: tuple[ReleaseColumn, ...], arrays: list[pa.ChunkedArray]) -> Table:
-    """Put columns together, each in the Arrow type of its data type.
+    """Build a table from columns, each converted to the Arrow type of its data type.
 
     Raises
     ------
     UsageError
-        If two names are the same, columns too many, or a value does not fit.
+        Two names are equal, there are too many columns, or a value does not fit.
     """
     if len(columns) > MOST_COLUMNS:
         raise UsageError(f"a table may have {MOST_COLUMNS} columns at most")
@@ -158,7 +158,7 @@ def _fitting(array: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     if array.type == wanted:
         return array
     if pa.types.is_string(wanted) and pa.types.is_timestamp(array.type):
-        # Without its zone it is the time in UTC; the engines have microseconds.
+        # The cast without time zone gives UTC; the engines have microseconds.
         utc = array.cast(pa.timestamp(array.type.unit))
         whole = pc.floor_temporal(utc, unit="microsecond") if array.type.unit == "ns" else utc
         return pc.replace_substring(whole.cast(pa.timestamp("us")).cast(pa.string()), " ", "T")
@@ -169,18 +169,18 @@ def _fitting(array: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
 
 
 def _with_utc(column: ReleaseColumn, array: pa.ChunkedArray, source: pa.DataType) -> pa.ChunkedArray:
-    """Return the timestamps of a column in UTC; blank text is null, and text that is no timestamp is refused."""
+    """Return the timestamps of a column in UTC; blank text is null, and other text is an error."""
     if column.xtype not in XTYPES:
         return array
     if pa.types.is_temporal(source):
         common = pc.match_substring_regex(array, "^[0-9]{4}-")
         if pc.all(common).as_py() is False:
             number = pc.index(common, pa.scalar(False)).as_py()
-            raise UsageError(f"row {number + 1}, column {column.name}: a year from 0001 to 9999 is wanted")
+            raise UsageError(f"row {number + 1}, column {column.name}: a year from 0001 to 9999 is required")
         return array
     if not pa.types.is_string(array.type):
         raise UsageError(
-            f"column {column.name}: a timestamp (xtype) is text, its datatype must be char, not {column.datatype}"
+            f"column {column.name}: a timestamp (xtype) is text: the datatype must be char, not {column.datatype}"
         )
     times: list[str | None] = []
     for number, text in enumerate(array.to_pylist()):
@@ -192,7 +192,7 @@ def _with_utc(column: ReleaseColumn, array: pa.ChunkedArray, source: pa.DataType
 
 
 def _refuse_inexact(decimals: pa.ChunkedArray) -> None:
-    """Refuse whole decimal numbers that a double does not hold exactly: identifiers would be changed."""
+    """Raise for integral decimals that a double cannot represent exactly: identifiers would change."""
     for number, value in enumerate(decimals.to_pylist()):
         if value is not None and value == value.to_integral_value() and int(float(value)) != int(value):
             raise UsageError(
@@ -203,9 +203,9 @@ def _refuse_inexact(decimals: pa.ChunkedArray) -> None:
 def _with_null_elements(
     column: ReleaseColumn, array: pa.ChunkedArray
 ) -> tuple[ReleaseColumn, pa.ChunkedArray]:
-    """Make arrays of whole numbers with a null element arrays of doubles, where NaN stands for it.
+    """Convert integer arrays with null elements to doubles with NaN.
 
-    No format of an answer has a null for an element of an integer array; it would be written as 0.
+    No format of answers has a null for an element of an integer array; it would be written as 0.
     """
     kind = array.type
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):

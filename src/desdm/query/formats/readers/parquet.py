@@ -1,4 +1,4 @@
-"""Reads Parquet that a caller sent."""
+"""Reader of uploaded Parquet."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _BATCH = 16_384
 
 
 def read(data: bytes, limits: Limits) -> Table:
-    """A Parquet file of flat columns; ``description``, ``unit`` and ``ucd`` come from the fields' metadata.
+    """Read a Parquet file of flat columns; ``description``, ``unit`` and ``ucd`` come from the fields' metadata.
 
-    It is unpacked batch by batch, dictionaries too, so that a small file cannot become a large table.
+    Batches are decompressed one by one and counted, so that a small file cannot become a large table.
 
     Raises
     ------
     UsageError
-        If it cannot be read, or a column's type has no place in VOTable.
+        It cannot be read, or a column's type has no equivalent in VOTable.
     LimitExceeded
-        If it has too many rows, or becomes too large.
+        It has too many rows, or becomes too large.
     """
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
@@ -42,7 +42,7 @@ def read(data: bytes, limits: Limits) -> Table:
                     )
             pieces.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
     except (pa.ArrowException, OSError, ValueError) as err:
-        raise UsageError("it is no Parquet file that can be read; was it cut off on its way?") from err
+        raise UsageError("not a readable Parquet file; it may be truncated") from err
     rows = pa.Table.from_batches(pieces, schema) if pieces else schema.empty_table()
     limits.check_rows(rows.num_rows)
     columns = []
@@ -56,5 +56,5 @@ def read(data: bytes, limits: Limits) -> Table:
 
 
 def _plain(field: pa.Field) -> pa.Field:
-    """A field whose values stand in full: each value of a dictionary may be there a million times."""
+    """Return a field without dictionary encoding: few values of a dictionary may fill many rows."""
     return field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field

@@ -1,4 +1,4 @@
-"""Points, circles and polygons of uploads (DALI 1.1, section 3.3): values that are none are null, or refused."""
+"""Points, circles and polygons in uploads (DALI 1.1, section 3.3): checks of their values."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _LENGTHS = {"point": 2, "circle": 3, "polygon": None}
 
 
 def checked_regions(column: ReleaseColumn, array: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the values of a column; regions with NaN, which passes no comparison, become null.
+    """Return the values of a column; regions with NaN become null.
 
     Columns without one of the region types are returned as they are.
 
     Raises
     ------
     UsageError
-        A declination is beyond a pole, a radius is not between 0 and 180 degrees, or a number is lacking; the text names
-        the row.
+        A declination is beyond a pole, a radius is not between 0 and 180 degrees, or a number is missing; the message
+        names the row.
     """
     if column.xtype not in _LENGTHS or not (
         pa.types.is_list(array.type) or pa.types.is_fixed_size_list(array.type)
@@ -45,7 +45,7 @@ def checked_regions(column: ReleaseColumn, array: pa.ChunkedArray) -> pa.Chunked
 
 
 def _fault(xtype: str, numbers: npt.NDArray[np.float64]) -> str:
-    """Say what is wrong with the numbers of a region; empty: nothing."""
+    """Return what is wrong with the numbers of a region; empty if nothing is."""
     length = _LENGTHS[xtype]
     if length is not None and numbers.size != length:
         return f"a {xtype} has {length} numbers, this one {numbers.size}"

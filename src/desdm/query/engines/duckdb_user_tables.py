@@ -1,4 +1,4 @@
-"""The tables of users on the embedded engine: one DuckDB file a user, which one process at a time can open."""
+"""Tables of users on the embedded engine: one DuckDB file for each user, which one process at a time can open."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import duckdb
 from desdm.errors import OwnTablesUnavailable
 from desdm.query.engines.writing import quote
 
-__all__ = ["OwnTables", "state_of"]
+__all__ = ["UserTables", "fault_of"]
 
 _LOG = logging.getLogger(__name__)
 _IN_USE = "Could not set lock"
-#: A larger file is opened by `state_of`, but not read through, bytes.
+#: A larger file is opened by `fault_of`, but not read through, bytes.
 _LARGE = 1 << 30
 
 
-class OwnTables:
-    """Attaches the files of users to a database, each once.
+class UserTables:
+    """Files of users that are attached to a database, each once.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class OwnTables:
         self._attached: set[str] = set()
 
     def is_attached(self, owner: str) -> bool:
-        """Whether the tables of a user are there to be queried."""
+        """Tell whether the file of a user is attached."""
         return owner in self._attached
 
     def attach(self, conn: duckdb.DuckDBPyConnection, owner: str, *, create: bool = False) -> bool:
@@ -51,14 +51,14 @@ class OwnTables:
         Raises
         ------
         OwnTablesUnavailable
-            Another process has the file open, or it cannot be read, or is no file.
+            Another process has the file open, it cannot be read, or it is not a file.
         """
         if owner in self._attached:
             return True
         path = self._folder / f"{quote_path(owner, safe='')}.duckdb"
         if path.exists() or path.is_symlink():
             if not path.is_file():
-                _LOG.error("%s is no regular file; restore it from a backup", path)
+                _LOG.error("%s is not a regular file; restore it from a backup", path)
                 raise OwnTablesUnavailable(_DAMAGED)
         elif not create:
             return False
@@ -79,10 +79,10 @@ class OwnTables:
 _DAMAGED = "the file of your own tables is damaged; report it to the operators of this service"
 
 
-def state_of(path: Path) -> str:
+def fault_of(path: Path) -> str:
     """Return what is wrong with a DuckDB file; empty if it can be read, or if a server has it open."""
     if not path.is_file():
-        return "is no regular file"
+        return "is not a regular file"
     try:
         with duckdb.connect(str(path), read_only=True) as conn:
             names = conn.execute("SELECT table_name FROM duckdb_tables()").fetchall()

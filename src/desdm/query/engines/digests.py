@@ -1,4 +1,4 @@
-"""Checks the files of a release's tables against their recorded digests before an engine takes rows from them."""
+"""Check of the files of a release's tables against their recorded digests, before an engine reads them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from desdm.archive.publish import digest
 from desdm.errors import CorruptFile, storage_error
 from desdm.release.model import ReleaseFile, ReleaseTable
 
-__all__ = ["require_intact"]
+__all__ = ["require_recorded_digests"]
 
 
-def require_intact(
+def require_recorded_digests(
     release: str, tables: Sequence[ReleaseTable], root: Path, files: Sequence[ReleaseFile]
 ) -> None:
-    """Require that each Parquet file of the tables is there and has the bytes that were published.
+    """Raise unless each Parquet file of the tables exists and has its recorded digest.
 
     Parameters
     ----------
@@ -26,12 +26,12 @@ def require_intact(
     root
         Directory of the release.
     files
-        Recorded files of the release. None at all: it is not published yet, and nothing is recorded.
+        Recorded files of the release; empty for a release that is not published yet.
 
     Raises
     ------
     CorruptFile
-        A file is missing, is no regular file, differs from its record, or has none.
+        A file is missing, not a regular file, not recorded, or differs from its record.
     StorageUnavailable
         A file cannot be read.
     """
@@ -44,11 +44,11 @@ def require_intact(
     }
     advice = f"run: desdm release verify {release}"
     for name in sorted(found - set(recorded)):
-        raise CorruptFile(f"{release}: {name} is not of the release; {advice}")
+        raise CorruptFile(f"{release}: {name} is not a file of the release; {advice}")
     for name, file in sorted(recorded.items()):
         path = root / name
         if not path.is_file():
-            raise CorruptFile(f"{release}: {name} is missing or no regular file; {advice}")
+            raise CorruptFile(f"{release}: {name} is missing or not a regular file; {advice}")
         try:
             sha256, size = digest(path)
         except OSError as err:
