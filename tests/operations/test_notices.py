@@ -124,8 +124,25 @@ def test_a_message_on_its_way_when_the_process_ends_is_sent_again_under_its_name
     with pytest.raises(KeyboardInterrupt):
         outbox.deliver(ready, dies, NOW)
     sent = Recorder()
-    outbox.deliver(ready, sent, NOW)
+    outbox.deliver(ready, sent, NOW + outbox.CLAIM)
     assert [m.batch for m in sent.messages] == names
+
+
+def test_of_two_senders_at_one_time_one_sends_a_message(ready: Database) -> None:
+    rule(ready)
+    fail(ready)
+    other = Recorder()
+    sent: list[str] = []
+
+    def sends_while_another_looks(message: Message) -> None:
+        sent.append(message.batch)
+        outbox.deliver(ready, other, NOW)
+
+    with ready.write() as conn:
+        outbox.collect(conn, NOW)
+    outbox.deliver(ready, sends_while_another_looks, NOW)
+    outbox.deliver(ready, other, NOW + timedelta(hours=1))
+    assert (len(sent), other.tried) == (1, [])
 
 
 def test_the_first_of_a_subject_is_told_and_again_only_after_it_was_resolved(ready: Database) -> None:

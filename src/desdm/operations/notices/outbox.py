@@ -31,6 +31,8 @@ Channel = Callable[[Message], None]
 #: Time between two messages to one target; what comes in between goes out together.
 INTERVAL = timedelta(minutes=5)
 DIGEST_INTERVAL = timedelta(hours=1)
+#: How long a message that is being sent is kept from other senders; after the death of its sender it is sent again.
+CLAIM = timedelta(minutes=5)
 #: Pauses after the first, second … refusal; then the target is given up.
 PAUSES = tuple(timedelta(minutes=m) for m in (1, 2, 5, 10, 10, 15, 15, 30, 30, 60, 60, 120, 120, 240))
 #: Rows that are looked at again: a transaction that began earlier can commit a smaller number later.
@@ -186,6 +188,10 @@ def deliver(database: Database, channel: Channel, now: datetime) -> list[tuple[M
         messages = _messages(conn, now)
     results = []
     for message in messages:
+        with database.write() as conn:
+            # The queue and a command can send at the same time: one of them sends this message.
+            if not store.claim(conn, message.notices, now, now + CLAIM):
+                continue
         error = ""
         try:
             channel(message)

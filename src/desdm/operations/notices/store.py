@@ -18,6 +18,7 @@ __all__ = [
     "add_rule",
     "by_number",
     "causes",
+    "claim",
     "cursor",
     "end_rule",
     "last_sent",
@@ -275,6 +276,25 @@ def by_number(conn: Connection, numbers: Sequence[int]) -> list[Notice]:
 def last_sent(conn: Connection, target: str) -> datetime | None:
     """Return when the target was last sent something."""
     return conn.execute(select(func.max(notice.c.sent_at)).where(notice.c.target == target)).scalar()
+
+
+def claim(conn: Connection, numbers: Sequence[int], now: datetime, until: datetime) -> bool:
+    """Keep notices that are due from other senders until a time; False if another one has them.
+
+    Parameters
+    ----------
+    conn
+        Connection in a transaction.
+    numbers
+        Numbers of the notices of one message.
+    now, until
+        Time, and end of the claim, UTC.
+    """
+    n = notice.c
+    is_due = (
+        n.id.in_(numbers) & (n.state == NoticeState.PENDING) & or_(n.next_try.is_(None), n.next_try <= now)
+    )
+    return conn.execute(update(notice).where(is_due).values(next_try=until)).rowcount == len(numbers)
 
 
 def set_batch(conn: Connection, numbers: Sequence[int], batch: str) -> None:
