@@ -85,7 +85,9 @@ def list_(
                 for row in rows
             ],
             expendable=("TRIES", "DUE"),
-            empty="the queue has no such row",
+            empty="no row fits"
+            if states or everything
+            else "no row waits, is held, runs or gave up; rows that are done: desdm queue --all",
         )
         click.echo(", ".join(f"{count} {state.value}" for state, count in counts.items()))
         click.echo(f"run by {lease.holder}" if lease else "nobody runs the queue; start: desdm queue run")

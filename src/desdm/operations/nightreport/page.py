@@ -19,7 +19,7 @@ __all__ = ["render_night", "write_night_report"]
 _NUMBERS = (
     ("fwhm_asec", "Seeing", "arcsec", "median over the CCDs, as the verdict takes it"),
     ("skybrightness", "Sky", "electron/(s pixel)", "as the verdict takes it"),
-    ("t_eff", "t_eff", "", "effective exposure time over the real one; rings are not accepted"),
+    ("t_eff", "t_eff", "", "effective exposure time over the real one"),
     ("magzero", "Zero point", "mag", "magnitude of one electron"),
 )
 
