@@ -92,18 +92,18 @@ def identity(content: Content) -> Metadata:
     }
 
 
-def region(corners: Outline | None) -> Metadata:
-    """The region's columns."""
-    if corners is None:
+def region(outline: Outline | None) -> Metadata:
+    """Return the metadata columns of an outline; none without an outline."""
+    if outline is None:
         return {}
     return {
-        "ra_cent": corners.ra_cent,
-        "dec_cent": corners.dec_cent,
-        "racmin": corners.racmin,
-        "racmax": corners.racmax,
-        "deccmin": corners.deccmin,
-        "deccmax": corners.deccmax,
-        "crossra0": "Y" if corners.crossra0 else "N",
+        "ra_cent": outline.ra_cent,
+        "dec_cent": outline.dec_cent,
+        "racmin": outline.racmin,
+        "racmax": outline.racmax,
+        "deccmin": outline.deccmin,
+        "deccmax": outline.deccmax,
+        "crossra0": "Y" if outline.crossra0 else "N",
     }
 
 
