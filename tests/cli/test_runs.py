@@ -190,7 +190,7 @@ def test_a_pipeline_can_be_read_by_people_and_written_as_wcl(desdm: Session, tmp
     ("args", "status", "says"),
     [
         (("show", "T1_r9p01"), 2, "no run T1_r9p01"),
-        (("show", "nonsense"), 2, "'nonsense' is no run"),
+        (("show", "nonsense"), 2, "'nonsense' is not a run"),
         (("submit", "nosuch"), 2, "no pipeline nosuch; known: precal"),
         (("submit", "coadd"), 2, "no image (red_immask, cp_image) is in the archive"),
         (("submit", "coadd", "--set", "oops"), 2, "is not of the form KEY=VALUE"),

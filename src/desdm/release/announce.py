@@ -129,7 +129,7 @@ def _send(config: Config, to: Sequence[str], subject: str, body: str) -> None:
         mail["To"] = [Address(addr_spec=address) for address in to]
     except (ValueError, HeaderParseError) as err:
         raise ConfigError(
-            f"services.mail_from or mail_to holds what is no address: {err}; correct it in desdm.toml"
+            f"services.mail_from or mail_to has an invalid address: {err}; correct it in desdm.toml"
         ) from err
     mail["Subject"] = subject
     mail["Date"] = formatdate()

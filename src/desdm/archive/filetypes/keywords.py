@@ -26,7 +26,7 @@ __all__ = ["NO_ANGLE", "angle", "band", "ccd_number", "identity", "image", "is_n
 
 _SEXAGESIMAL = re.compile(r"([+-]?)(\d{1,3})([:hd\s]+)(\d{1,2})(?:[:m'\s]+(\d{1,2}(?:\.\d*)?)[s\"]?)?")
 #: Finding on a pointing that cannot be read.
-NO_ANGLE = "it is no angle in degrees or sexagesimal"
+NO_ANGLE = "it is not an angle in degrees or sexagesimal"
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
@@ -162,7 +162,7 @@ def _unreadable(content: Content, metadata: Metadata) -> Iterator[Finding]:
         if not is_number(value):
             yield Finding(
                 Severity.WARNING,
-                "it is no number",
+                "it is not a number",
                 key,
                 repr(value),
                 "it is left out of the archive's record",
@@ -170,7 +170,7 @@ def _unreadable(content: Content, metadata: Metadata) -> Iterator[Finding]:
     doubted = any(f.key == "EXPNUM" and f.severity is Severity.ERROR for f in content.findings)
     number = content.keyword("EXPNUM")
     if number is not None and metadata.get("expnum") is None and not doubted:
-        text = "it is no exposure number"
+        text = "it is not an exposure number"
         yield Finding(
             Severity.WARNING, text, "EXPNUM", repr(number), "the image is stored without an exposure"
         )
