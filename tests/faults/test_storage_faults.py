@@ -63,6 +63,16 @@ CALLS: dict[str, tuple[str, ...] | None] = {
     "cutout": None,
     "get": None,
     "account": ("list",),
+    "queue": ("list",),
+    "night": ("report", "20180101", "--json"),
+    "retry": (RUN, "--reason", "r", "--dry-run"),
+    "compare": (RUN, RUN),
+    "logbook": ("add", "dome closed"),
+    "notice": ("rule", "add", "n", "mailto:a@example.org", "--reason", "r"),
+    "survey": (),
+    "review": ("list",),
+    "qa": ("threshold", "list"),
+    "dispatch": ("list",),
 }
 
 
