@@ -1,7 +1,7 @@
 """The installation's settings: ``desdm.toml``, found, read and typed once.
 
 An installation is a directory with ``desdm.toml``. It is found by ``--home``, ``$DESDM_HOME``, or the nearest
-``desdm.toml`` upward. Secrets stand in the environment or in a file that group and others cannot read.
+``desdm.toml`` upward. Secrets are in the environment or in a file that group and others cannot read.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def find_home(home: str | os.PathLike[str] | None = None) -> Path:
     if named:
         path = Path(named).absolute()
         if not (path / FILENAME).is_file():
-            raise ConfigError(f"{path} is no installation (no {FILENAME}); run: desdm init {path}")
+            raise ConfigError(f"{path} is not an installation (no {FILENAME}); run: desdm init {path}")
         return path
     here = Path.cwd()
     for folder in (here, *here.parents):

@@ -123,7 +123,7 @@ def initialise(
         Where ``desdm.toml`` goes; made if it is not there.
     database
         SQLAlchemy URL; default SQLite beside the settings. A password in it is refused: settings are read by
-        many, secrets stand in ``$DESDM_DB_PASSWORD`` or in a file of mode 600.
+        many, secrets are in ``$DESDM_DB_PASSWORD`` or in a file of mode 600.
     archive
         Root of the archive; default ``archive``.
     upgrade
@@ -144,7 +144,7 @@ def initialise(
     path = directory / FILENAME
     if path.exists() != upgrade:
         if upgrade:
-            raise ConfigError(f"{directory} is no installation yet; run: desdm init {directory}")
+            raise ConfigError(f"{directory} is not an installation yet; run: desdm init {directory}")
         raise ConflictError(f"{directory} is an installation already; to bring it up to date add --upgrade")
     before = _there(directory)
     # An empty directory was made for this installation; one with other files may be shared for a reason.
@@ -193,7 +193,7 @@ def _refuse_beside_files(config: Config, database: Database) -> None:
 
 
 def _there(directory: Path) -> set[Path]:
-    """What stands in a directory, and which of it and the directories above it stand."""
+    """Record of the content of a directory, and of which directories above it exist."""
     above = {here for here in (directory, *directory.parents) if here.exists()}
     return above | (set(directory.iterdir()) if directory.is_dir() else set())
 

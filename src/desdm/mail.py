@@ -59,7 +59,7 @@ def send_mail(
         mail["From"] = Address(addr_spec=config.mail_from)
         mail["To"] = [Address(addr_spec=address) for address in to]
     except (ValueError, HeaderParseError) as err:
-        raise ConfigError(f"{err}: no address of mail; correct it in desdm.toml or in the rule") from err
+        raise ConfigError(f"invalid mail address: {err}; correct it in desdm.toml or in the rule") from err
     mail["Subject"] = subject.partition("\n")[0].strip()
     mail["Date"] = formatdate()
     domain = config.mail_from.rpartition("@")[2] or "localhost"

@@ -147,10 +147,10 @@ def test_ccds_at_one_place_and_without_a_number_are_named(
     path = mosaic(tmp_path / "DECam_00990101.fits", place, place, {"CCDNUM": 0, "DETPOS": ""})
     found = {f.key: f for _, f in ingest(sqlite, archive, path).findings}
     assert found["DETSEC"].text == "2 CCDs of the file cannot be at one place of the focal plane"
-    assert "it is no number of a CCD" in found["CCDNUM"].text
+    assert "it is not a number of a CCD" in found["CCDNUM"].text
     raw = open_raw(path)
     assert [ccd.ccdnum for ccd in raw.ccds] == [1, 2]
-    assert raw.findings == ("DECam_00990101.fits: HDU 3 is not read: CCDNUM: it is no number of a CCD",)
+    assert raw.findings == ("DECam_00990101.fits: HDU 3 is not read: CCDNUM: it is not a number of a CCD",)
 
 
 def test_a_ccd_of_another_camera_that_has_the_number_of_its_hdu_is_named(
@@ -200,12 +200,12 @@ def test_a_ccd_that_is_there_twice_is_an_error_and_its_exposure_waits_for_a_pers
     path = mosaic(tmp_path / "DECam_00990101.fits", twice, twice, {}, primary=primary)
     [(_, found)] = ingest(database, archive, path).findings
     assert (found.key, found.severity) == ("CCDNUM", Severity.ERROR)
-    assert "CCD 1 stands in the file more than once" in found.text
+    assert "CCD 1 occurs more than once in the file" in found.text
     with database.read() as conn:
         [arrival] = arrivals(conn, "20121120")
-    assert "CCD 1 stands in the file more than once" in arrival.refused
+    assert "CCD 1 occurs more than once in the file" in arrival.refused
     with pytest.raises(
-        FileTypeError, match=r"CCD 1 stands in the file more than once \(CCDNUM of HDU 1, 2\)"
+        FileTypeError, match=r"CCD 1 occurs more than once in the file \(CCDNUM of HDU 1, 2\)"
     ):
         read_ccd(path, 1)
     assert read_ccd(path, 3).header["CCDNUM"] == 3

@@ -456,14 +456,14 @@ def test_the_command_tells_findings_and_ends_with_status_1(tmp_path: Path) -> No
     (finding,) = told["findings"]
     assert finding == {
         "filename": odd.name, "severity": "warning", "keyword": "NITE", "value": "'20121320'",
-        "text": "it is no night of the calendar", "assumed": "the night is 20121120 by DATE-OBS",
+        "text": "it is not a night of the calendar", "assumed": "the night is 20121120 by DATE-OBS",
     }  # fmt: skip
     _, files = call("files", "--findings")
     assert [(f["filename"], [x["keyword"] for x in f["findings"]]) for f in files] == [(odd.name, ["NITE"])]
     _, files = call("files")
     assert [len(f["findings"]) for f in files] == [0, 1]
     text = run.invoke(desdm, ["--home", str(home), "files", "--findings"]).output
-    assert "DECam_00990102.fits: warning: NITE = '20121320': it is no night of the calendar" in text
+    assert "DECam_00990102.fits: warning: NITE = '20121320': it is not a night of the calendar" in text
 
 
 @pytest.mark.parametrize(
@@ -530,9 +530,7 @@ def test_a_number_of_an_amplifier_that_cannot_be_is_not_taken(
     """The message of the run tells what stands in the header, and not that nothing does."""
     raw = read_ccd(frame(tmp_path / "x.fits", {key: value}), 1)
     what = (
-        rf"no {key} in the header"
-        if value is None
-        else rf"{key} is {value!r}: it is (no number|not possible)"
+        rf"no {key} in the header" if value is None else rf"{key} is {value!r}: it is not (a number|possible)"
     )
     if (key, value) == ("SATURATE", None):
         # Cameras without that keyword are processed; the run says that saturated pixels are not marked.
@@ -562,7 +560,7 @@ def test_faults_of_one_kind_are_one_finding_with_all_values(
     [(_, found)] = ingest(sqlite, archive, tmp_path / "DECam_00990101.fits").findings
     assert found.key == "SATURATE"
     assert found.value == "'40001.0', '40002.0', '40003.0', '40004.0', …"
-    assert found.text == "CCD 1 and 5 more: it is no number"
+    assert found.text == "CCD 1 and 5 more: it is not a number"
     assert found.assumed == "saturated pixels cannot be marked and the CCD is not processed"
 
 

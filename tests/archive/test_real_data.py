@@ -84,7 +84,7 @@ def test_defects_are_of_the_ccd_and_date_of_their_header(
             assert (row.ccdnum, row.nite) == truth[record.sha256]
     names = {item.source.name for item in given}
     renamed = {r.name for r in report.registered} - names
-    notes = {name: f for name, f in report.findings if "stands for other bytes already" in f.text}
+    notes = {name: f for name, f in report.findings if "names other bytes already" in f.text}
     assert set(notes) == renamed
     assert len(renamed) == 183 - len(names)
     assert all(f.assumed == f"it is stored as {name}" for name, f in notes.items())

@@ -152,7 +152,7 @@ def test_delete_is_dry_without_yes_and_can_be_undone(run: Run, tmp_path: Path) -
         (("delete", "--undelete", "nobody.fits"), "not in the trash"),
         (("tag", "T", "nobody.fits"), "nobody.fits"),
         (("tag", "T"), "name files"),
-        (("tag", "not a tag", "x"), "no tag"),
+        (("tag", "not a tag", "x"), "is not a tag"),
         (("tag", "FIRSTCUT_ACCEPTED_20121120", "--attempt", "D00000001_r1p01"), "desdm verdict EXPNUM --set"),
         (("tag", "FIRSTCUT_ACCEPTED_20121120", "x.fits", "--remove"), "desdm verdict EXPNUM --set"),
         (("ingest",), "PATH"),

@@ -190,7 +190,7 @@ def test_a_pipeline_can_be_read_by_people_and_written_as_wcl(desdm: Session, tmp
     ("args", "status", "says"),
     [
         (("show", "T1_r9p01"), 2, "no run T1_r9p01"),
-        (("show", "nonsense"), 2, "'nonsense' is no run"),
+        (("show", "nonsense"), 2, "'nonsense' is not a run"),
         (("submit", "nosuch"), 2, "no pipeline nosuch; known: precal"),
         (("submit", "coadd"), 2, "no image (red_immask, cp_image) is in the archive"),
         (("submit", "coadd", "--set", "oops"), 2, "is not of the form KEY=VALUE"),
@@ -241,8 +241,10 @@ def test_a_run_whose_submitter_was_killed_is_interrupted_for_every_reader(
     shown = json.loads(desdm("show", "T1_r1p01", "--json").stdout)
     [past] = json.loads(desdm("history", "--json").stdout)
     assert [listed["state"], shown["state"], past["state"]] == ["interrupted"] * 3
-    assert listed["comment"] == "its submitter went away; next: desdm resume T1_r1p01"
-    assert "interrupted (its submitter went away; resume goes on)" in desdm("show", "T1_r1p01").stdout
+    assert listed["comment"] == "its submitter is no longer running; next: desdm resume T1_r1p01"
+    assert (
+        "interrupted (its submitter is no longer running; resume goes on)" in desdm("show", "T1_r1p01").stdout
+    )
     assert json.loads(desdm("status", "--state", "running", "--json").stdout) == []
     assert len(json.loads(desdm("status", "--state", "interrupted", "--json").stdout)) == 1
     desdm("report", "T1_r1p01", "--out", "page.html")

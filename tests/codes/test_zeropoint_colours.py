@@ -197,7 +197,7 @@ def test_magnitudes_of_the_survey_are_not_mixed_with_others(night: Night) -> Non
 
 
 def test_gaia_alone_gives_no_zero_point(night: Night) -> None:
-    """Gaia's G is no magnitude of the survey: the nominal zero point stands, and a finding says so."""
+    """Gaia's G is not a magnitude of the survey: the nominal zero point stands, and a finding says so."""
     head, _, _, task = night.zeropoint("g", [night.gaia], "gaia", settings_terms())
     assert head["ZPFLAG"] & 4
     assert "no reference magnitudes in g: the catalogues have gaia G" in task.log.findings[0].text

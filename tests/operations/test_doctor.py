@@ -238,7 +238,7 @@ def test_an_old_schema_a_lost_archive_and_a_lost_submitter_are_found(home: Path,
     facility.close()
     assert "desdm init --upgrade" in problems(home)["schema"]
     (home / "archive").rename(home / "gone")
-    assert "is no directory" in problems(home)["archive"]
+    assert "is not a directory" in problems(home)["archive"]
 
 
 def test_programs_that_lack_and_packages_that_differ_are_named(

@@ -91,7 +91,7 @@ BAD: dict[str, dict[str, Any]] = {
     "singular": TAN | {"CD2_1": -7.3e-5, "CD2_2": 1e-6},
     "CRPIX1 is '25', which is not a number": TAN | {"CRPIX1": "25"},
     "PV1_1 is '1.0', which is not a number": TPV | {"PV1_1": "1.0"},
-    "PV1_40 is no term of TPV": TPV | {"PV1_40": 0.1},
+    "PV1_40 is not a term of TPV": TPV | {"PV1_40": 0.1},
     "PC001001 is a form": WITHOUT | {"CDELT1": -7.3e-5, "CDELT2": 7e-5, "PC001001": 0.9, "PC002001": -0.4},
     "declination first": SCAMP | {"CTYPE1": "DEC--TPV", "CTYPE2": "RA---TPV"},
 }

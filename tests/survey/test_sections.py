@@ -43,7 +43,7 @@ def test_a_section_beyond_its_array_names_file_ccd_and_keyword() -> None:
         FileTypeError, match=r"raw\.fits CCD 7: BIASSECA \[1:4,1:2001\] .* 1026 columns and 2000"
     ):
         section_of(header.get, "BIASSECA", (2000, 1026), "raw.fits CCD 7")
-    with pytest.raises(FileTypeError, match=r"raw\.fits CCD 7: BIASSECA 'x' is no section"):
+    with pytest.raises(FileTypeError, match=r"raw\.fits CCD 7: BIASSECA 'x' is not a section"):
         section_of({"BIASSECA": "x"}.get, "BIASSECA", (2000, 1026), "raw.fits CCD 7")
     assert section_of(header.get, "TRIMSEC", (2000, 1026), "") is None
 

@@ -21,9 +21,9 @@ class _Placed(Protocol):
 class Archive:
     """An archive by its name and root.
 
-    Under the root lie the files by their directories, and three hidden places: ``.stage`` (bytes on their way
-    in), ``.orphans`` (bytes that stood where a registered file had to go) and ``.trash`` (deleted files that
-    can still be recovered).
+    Below the root are the directories of files, and three hidden ones: ``.stage`` (files before their registration),
+    ``.orphans`` (bytes that were at the path of a registered file) and ``.trash`` (deleted files that can still be
+    recovered).
     """
 
     name: str

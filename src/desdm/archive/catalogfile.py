@@ -147,7 +147,7 @@ class CatalogFile(FileIdentity):
     def columns(self) -> dict[str, Scalar]:
         """Return the values by column, for plans, whose WCL names columns: those that the file's table has, with overrides.
 
-        CCDs that must not be used stand in the key ``excluded_ccds``, comma separated, where there are any.
+        CCDs that must not be used are in the key ``excluded_ccds``, comma separated, where there are any.
         """
         names, values_of = _columns_of(self.table)
         values: dict[str, Scalar] = dict(zip(names, values_of(self), strict=True))

@@ -93,7 +93,7 @@ class Content:
 
     @property
     def hdus(self) -> tuple[HDU, ...]:
-        """The HDUs; `FileTypeError` if it is no sound FITS file."""
+        """The HDUs; `FileTypeError` if the file is not a valid FITS file."""
         if self._error is not None:
             raise self._error
         if self._hdus is None:
@@ -145,7 +145,7 @@ class Content:
         """Headers in the order in which a keyword is looked for.
 
         The first image's, then the primary one; of a FITS_LDAC catalogue the primary one, then that of the catalogued
-        image, which stands as text in the table LDAC_IMHEAD.
+        image, which is text in the table LDAC_IMHEAD.
         """
         if self._headers is None:
             self._headers = tuple(self._in_order())

@@ -42,7 +42,7 @@ def deposit(
     chunk
         Files a transaction.
     on_conflict
-        What becomes of a name that stands for other bytes; see `register`.
+        What becomes of a name that other bytes have; see `register`.
     progress
         Called after each chunk with the number of items done in it.
 

@@ -45,7 +45,7 @@ def _of(hdu: HDU) -> Iterator[Finding]:
             "cards have characters that are not ASCII, or control characters",
             keys,
             "",
-            "they are read as Latin-1; control characters stand in the record as ?",
+            "they are read as Latin-1; control characters are recorded as ?",
         )
     for key in header.lower_case():
         text = "keywords are in upper case (FITS 4.0, section 4.1.2.1)"
@@ -58,7 +58,7 @@ def _of(hdu: HDU) -> Iterator[Finding]:
         if blank is not None and not _is_value(blank_of(header, hdu.bitpix), hdu.bitpix):
             yield Finding(
                 Severity.WARNING,
-                f"it is no integer of {hdu.bitpix} bits",
+                f"it is not an integer of {hdu.bitpix} bits",
                 "BLANK",
                 repr(blank),
                 "no pixel is missing",
@@ -71,7 +71,7 @@ def _of(hdu: HDU) -> Iterator[Finding]:
                 default = "1" if key == "BSCALE" else "0"
                 yield Finding(
                     Severity.WARNING,
-                    "it is no number",
+                    "it is not a number",
                     key,
                     repr(header.get(key)),
                     f"it is taken as {default}",
@@ -91,7 +91,7 @@ def _duplicates(header: Header) -> Iterator[Finding]:
         if len(different) > 1:
             yield Finding(
                 Severity.WARNING,
-                "the keyword stands in the header with different values",
+                "the keyword occurs in the header with different values",
                 key,
                 ", ".join(different),
                 "the first is taken",

@@ -144,7 +144,7 @@ def _fitted(value: object, kind: object) -> object:
 
 
 class _PathParts:
-    """Values of a row as they can stand in a path, ``none`` for those that it has not."""
+    """Return the values of a row for a path, ``none`` for those that it has not."""
 
     def __init__(self, row: Mapping[str, object]) -> None:
         self._row = row

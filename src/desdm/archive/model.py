@@ -1,4 +1,4 @@
-"""The typed records of the archive: a file, a deposit on its way in, and what became of it."""
+"""Records of the archive: a file, a deposit, and its result."""
 
 from __future__ import annotations
 

@@ -38,6 +38,6 @@ def _missing(archive: Archive) -> str:
                 return ""
         return f"{archive.root} is empty although files are registered in it"
     except (FileNotFoundError, NotADirectoryError):
-        return f"{archive.root} is no directory"
+        return f"{archive.root} is not a directory"
     except OSError as err:
         raise storage_error(err, archive.root) from err

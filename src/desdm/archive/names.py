@@ -35,10 +35,12 @@ def check_name(name: str) -> str:
         If it names another directory, hides, holds characters that do not print, or is too long.
     """
     if not name or name != name.strip() or name[0] in ".-~" or "/" in name or "\\" in name:
-        raise FileTypeError(f"{name!r} is no name for a file of the archive: letters, digits and ._+- please")
+        raise FileTypeError(
+            f"{name!r} is not a name for a file of the archive: letters, digits and ._+- please"
+        )
     if not name.isprintable():
         raise FileTypeError(
-            f"{name!r} is no name for a file of the archive: it has characters that do not print"
+            f"{name!r} is not a name for a file of the archive: it has characters that do not print"
         )
     if len(split_name(name)[0]) > LONGEST or len(name.encode()) > _LONGEST_BYTES:
         raise FileTypeError(
@@ -52,7 +54,9 @@ def check_directory(directory: str) -> str:
     parts = directory.split("/") if directory else []
     for part in parts:
         if not part or part[0] in ".-~" or part != part.strip() or "\\" in part or not part.isprintable():
-            raise FileTypeError(f"{directory!r} is no directory of the archive: relative, without . and ..")
+            raise FileTypeError(
+                f"{directory!r} is not a directory of the archive: relative, without . and .."
+            )
     if len(directory) > LONGEST or any(len(part.encode()) > _LONGEST_BYTES for part in parts):
         raise FileTypeError(f"directory {directory[:40]!r}… is too long: at most {LONGEST} characters")
     return directory

@@ -1,6 +1,6 @@
 """Digests of the pixels of a file: of samples, and of all; one whether the file is packed without loss or not.
 
-A digest is of what stands in the data unit of an uncompressed image: a file that ``fpack`` or ``gzip`` wrote and the file
+A digest is of the content of the data unit of an uncompressed image: a file that ``fpack`` or ``gzip`` wrote and the file
 that ``funpack`` or ``gunzip`` makes of it have one. Quantised numbers are taken as they are unpacked.
 """
 
@@ -202,7 +202,7 @@ class _Tiles:
         raise FileTypeError(f"{self._name}: tile {number + 1} of image {self._hdu.name} is damaged")
 
     def _stored(self, number: int) -> tuple[NDArray[np.uint8], str]:
-        """Return the code of a tile and the column that it stands in; an empty name if it stands in none."""
+        """Return the code of a tile and the column of its bytes; an empty name if there is none."""
         import numpy as np
 
         for name in ("compressed_data", "gzip_compressed_data", "uncompressed_data"):

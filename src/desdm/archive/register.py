@@ -42,7 +42,7 @@ def register(
     """Register staged files in the caller's transaction.
 
     A file that is registered already with the same bytes is *present*, which is no error, so that a deposit can
-    be repeated. A name that stands for other bytes is refused and both digests are reported; with ``rename`` (and
+    be repeated. A name of other bytes is refused and both digests are reported; with ``rename`` (and
     for types whose deliveries repeat names) the newcomer is stored as ``<stem>-<first 8 digits of its sha-256>``
     instead, which a repetition finds again. The file that was first is never touched. Bytes that stand under a
     name without being registered, left by a deposit that was killed, are taken over if they are the same, and
@@ -199,7 +199,7 @@ class _Registration:
         taken = each.name
         each.filename = f"{stem[: LONGEST - 10 - len(suffix)]}-{each.sha256[:8]}{dot}{suffix}"
         if self.on_conflict != "rename":  # whoever asked for other names knows of them
-            text = f"{taken} stands for other bytes already"
+            text = f"{taken} names other bytes already"
             note = Finding(Severity.NOTE, text, assumed=f"it is stored as {each.name}")
             each.findings = (*each.findings, note)
         publish_staged(self.archive, each, source, directories)

@@ -146,7 +146,7 @@ def _try(archive: Archive, flight: Flight, item: Deposit, refused: list[Refusal]
             raise  # the archive's own place is closed: no file of this call can be taken
         error = UsageError(f"{item.source}: permission denied")
     except ValueError as err:  # a NUL in a path
-        error = FileTypeError(f"{str(item.source)!r} is no path: {err}")
+        error = FileTypeError(f"{str(item.source)!r} is not a path: {err}")
     refused.append(Refusal(str(item.source), str(error), error))
     return None
 
@@ -170,7 +170,7 @@ def _land(archive: Archive, flight: Flight, item: Deposit) -> _Landed:
     try:
         status = os.fstat(source)
         if not modes.S_ISREG(status.st_mode):
-            raise FileTypeError(f"{item.source} is no regular file")
+            raise FileTypeError(f"{item.source} is not a regular file")
         temporary = flight.temporary()
         if item.move and _movable(item.source, temporary):
             return _take_over(flight, item, name, source)

@@ -58,7 +58,7 @@ def tag(
         If the tag's name is not one, or a file or attempt does not exist.
     """
     if not name or len(name) > 32 or not all(c.isalnum() or c in "_.+-" for c in name):
-        raise UsageError(f"{name!r} is no tag: at most 32 letters, digits and _.+-")
+        raise UsageError(f"{name!r} is not a tag: at most 32 letters, digits and _.+-")
     file_ids, attempt_ids = _ids(conn, files, attempts)
     store.define_tag(conn, name, description)
     added = store.add_tags(conn, name, file_ids, attempt_ids, who, reason)

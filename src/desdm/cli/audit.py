@@ -16,7 +16,7 @@ _CLASSES = {
     "suspect": "made from a damaged file; see: desdm files --suspect",
 }
 
-#: Classes that stand in the document only where something is in them.
+#: Classes that the document has only if they are not empty.
 _IF_ANY = ("misplaced", "suspect")
 
 

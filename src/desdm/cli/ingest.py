@@ -24,7 +24,9 @@ _ORDER = ("error", "warning", "note")
 @click.option(
     "--filetype", metavar="TYPE", default="", help="Type of all files (else recognised; misc: any bytes)."
 )
-@click.option("--rename", is_flag=True, help="Store a name that stands for other bytes under its digest.")
+@click.option(
+    "--rename", is_flag=True, help="Store a file whose name is in use for other bytes under its digest."
+)
 @json_option
 @pass_command_context
 def command(

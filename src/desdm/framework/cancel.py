@@ -1,4 +1,4 @@
-"""Cancel a run: ask its submitter to end it, or end it here if that process is gone."""
+"""Cancellation of a run by its submitter, or here if that process is no longer running."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _FINAL = (AttemptState.DONE, AttemptState.FLAGGED, AttemptState.CANCELLED)
 def cancel(
     database: Database, archive: Archive, run: str, *, who: str, reason: str = "", timeout: float = 30.0
 ) -> AttemptState:
-    """End a run and return its state.
+    """Cancel a run and return its state.
 
     Parameters
     ----------
     run
         Name of the run.
     who, reason
-        Who ends it, and why; they stay on record.
+        Login and reason, for the record of events.
     timeout
-        Seconds that its submitter has to answer.
+        Seconds to wait for the submitter.
 
     Raises
     ------
     UsageError
-        If it has ended already.
+        The run has ended already.
     TransientError
-        If its submitter does not answer within ``timeout`` seconds.
+        The submitter does not answer within ``timeout`` seconds.
     """
     with database.write() as conn:
         attempt = store.attempt_by_name(conn, run)
@@ -66,6 +66,8 @@ def cancel(
             register_job(database, archive, attempt, job, workdir, JobState.CANCELLED, "cancelled")
     with database.write() as conn:
         if attempt.state is AttemptState.RUNNING:
-            store.change_attempt(conn, attempt, AttemptState.INTERRUPTED, who, "its submitter went away")
+            store.change_attempt(
+                conn, attempt, AttemptState.INTERRUPTED, who, "its submitter is no longer running"
+            )
         store.change_attempt(conn, attempt, AttemptState.CANCELLED, who, f"cancelled by {who}", reason=reason)
     return AttemptState.CANCELLED

@@ -99,7 +99,9 @@ def drive(
                 f"{run} is driven by process {attempt.submitter_pid}; end it with: desdm cancel {run}"
             )
         if attempt.state is AttemptState.RUNNING:
-            store.change_attempt(conn, attempt, AttemptState.INTERRUPTED, who, "its submitter went away")
+            store.change_attempt(
+                conn, attempt, AttemptState.INTERRUPTED, who, "its submitter is no longer running"
+            )
         pid = os.getpid()
         fresh = attempt.state is AttemptState.PLANNED
         text = f"{run} {'started' if fresh else 'resumed'}"
@@ -269,9 +271,9 @@ class _Driver:
 
     def _register_orphan(self, job: Job) -> None:
         """Register what a job of an earlier submitter has completed; the rest runs again."""
-        # Its submitter went away: what its receipt says is done is good, the rest runs again.
+        # Its submitter is no longer running: what its receipt says is done is good, the rest runs again.
         self.live_jobs[job.token or ""] = job
-        self._register(job, JobState.LOST, "its submitter went away")
+        self._register(job, JobState.LOST, "its submitter is no longer running")
 
     def _register(self, job: Job, state: JobState, comment: str | None = None) -> JobState:
         """Register a try of a job that has ended, and forget its token."""

@@ -118,7 +118,7 @@ def _checked_name(text: str, kind: str) -> str:
     """Return a text that WCL can hold in a list of files; `PlanError` for any other."""
     # Job files are written by hand for speed; what WCL cannot hold is refused here as its writer would.
     if "#" in text or "," in text or "\n" in text or text != text.strip() or not text or text.endswith("\\"):
-        raise PlanError(f"{kind} {text!r} cannot stand in a WCL list of files; rename the file")
+        raise PlanError(f"{kind} {text!r} cannot be in a WCL list of files; rename the file")
     return text
 
 
@@ -306,7 +306,7 @@ class ModuleSpec:
     list_formats
         Format of each list file.
     section
-        The section as it stands in the file.
+        The section as in the file.
     """
 
     wrappername: str

@@ -34,7 +34,7 @@ class _Entry(Generic[T]):
     size: int
     spilled: Spilled | None = None
     written: bool = False
-    #: descriptor of the file in memory that stands behind the path; negative: it lies on disk
+    #: descriptor of the file in memory at the path; negative: the file is on disk
     memory: int = -1
 
     @property
@@ -72,7 +72,7 @@ def budget(settings: Settings, installation: int) -> int:
 class ObjectStore:
     """Objects by the name of the file that they stand for.
 
-    A file that is only on its way, from one module to the next program, is written into memory (``memfd_create``) with a
+    A file that is only passed from one module to the next program is written into memory (``memfd_create``) with a
     link to it under its name: a disk's file system takes longer to find room for an image than the program to read it,
     and nothing is left behind when the process dies.
 

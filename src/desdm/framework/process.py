@@ -18,7 +18,7 @@ def submitter_alive(attempt: Attempt) -> bool:
 
 
 def current_state(attempt: Attempt) -> AttemptState:
-    """Return the state of an attempt as it is now: one whose submitter went away without a word is interrupted."""
+    """Return the state of an attempt as it is now: one whose submitter ended without recording it is interrupted."""
     return state_now(attempt.state, attempt.submitter_host, attempt.submitter_pid, attempt.submitter_start)
 
 

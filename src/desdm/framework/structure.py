@@ -48,7 +48,7 @@ def resolve_structure(
 ) -> Tree:
     """Return a submit WCL with the references in its structural keys replaced.
 
-    A reference is looked up in the file, list or program that it stands in, then in its module, its block and at the top.
+    A reference is looked up in the file, list or program that contains it, then in its module, its block and at the top.
 
     Parameters
     ----------

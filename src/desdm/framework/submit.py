@@ -198,7 +198,7 @@ def _submit(
         _composed_setting(run, "campaign", config.campaign),
     )
     run_class = run_class_of(run)
-    # What the attempt is of stands in its record also where the installation's settings say it.
+    # The record of the attempt names its unit even if the installation's settings do.
     run |= {"project": project, "campaign": campaign, "run_class": run_class.value}
     scopes = scopes_of(config, run)
     budget(run, config.hold_memory)  # a setting that no worker could read is refused here

@@ -73,7 +73,7 @@ _ORIGINS = ("depends", "depends-newname", "query_fields", "exec")
 
 
 def names(text: str) -> list[str]:
-    """The words of a comma list, lower-cased; the list may stand in parentheses."""
+    """The words of a comma list, lower-cased; the list may be in parentheses."""
     text = text.strip()
     if text.startswith("(") and text.endswith(")"):
         text = text[1:-1]
@@ -85,7 +85,7 @@ class ListSpec:
     """One list to be written: a ``<list L>``, or one of the lists of its ``<div_list_by_col>``."""
 
     name: str
-    #: the ``<list>`` section that it stands in
+    #: the ``<list>`` section that contains it
     parent: str
     spec: Settings
 
@@ -268,7 +268,7 @@ def list_source(
 
 
 def columns(spec: Settings) -> tuple[str, ...]:
-    """The columns of a list, cut at the commas that stand in no braces."""
+    """The columns of a list, split at the commas outside braces."""
     parts: list[str] = []
     depth, column = 0, ""
     for char in str(spec.get("columns", "")):
@@ -315,7 +315,9 @@ def listset(list_spec: ListSpec, files: Collection[str], where: str) -> ListSet:
     if not list_spec.has_source:
         missing = [n for n in nicks if n not in files]
         if missing:
-            raise WCLError(f"list {list_spec.name} names {missing[0]}, which is no file of the module", where)
+            raise WCLError(
+                f"list {list_spec.name} names {missing[0]}, which is not a file of the module", where
+            )
     return ListSet(
         name=list_spec.name,
         files=tuple(nicks),

@@ -90,7 +90,7 @@ def describe_ignored_keys(tree: Settings) -> list[str]:
 
 
 def _section_kind(path: tuple[str, ...]) -> str:
-    """What sort of section a path stands in."""
+    """Kind of the section that contains a path."""
     if path[0] != "module" or len(path) < 4:
         return {"module": "modules", "block": "blocks"}.get(path[0], "the top")
     return {"file": "files", "list": "lists"}.get(path[2], "execs")

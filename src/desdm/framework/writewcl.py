@@ -52,7 +52,7 @@ def _write_module(module: Module) -> Tree:
     tree |= dict(module.settings)
     files: Tree = {f.name: _write_file(f) for f in module.inputs}
     for f in module.outputs:
-        # An image that is changed on its way has one name as input and output; a section of WCL has one name.
+        # An image that is changed in place has one name as input and output; a section of WCL has one name.
         files |= (
             {f"{f.name}_out": {"name": f.name, **_write_file(f)}}
             if f.name in files

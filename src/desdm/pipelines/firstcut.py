@@ -41,7 +41,7 @@ def _single(name: str, source: str, *, optional: bool = False) -> FileSet:
 
 
 def _image(label: str) -> FileSet:
-    """The image on its way: in memory, never in the archive."""
+    """The image between modules: in memory, never in the archive."""
     return FileSet("image", "red_immask", filepat="ccd", flabel=label, savefiles=False)
 
 

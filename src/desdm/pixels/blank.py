@@ -62,7 +62,7 @@ def blank_of(header: Keywords, bitpix: int) -> Blank | None:
     Returns
     -------
     Blank or None
-        None if the header names none, if what it says is no integer, or if the pixels are floats, whose missing values
+        None if the header names none, if what it says is not an integer, or if the pixels are floats, whose missing values
         are NaN. A compressed image may say ZBLANK instead of BLANK.
     """
     if bitpix < 0:

@@ -30,7 +30,7 @@ _STRING = re.compile(r"\s*'([^']*(?:''[^']*)*)'")
 _UNREAD = object()
 #: Stands for the HIERARCH cards of a header that has none.
 _NO_CARDS: dict[str, int] = {}
-#: Keywords that a header may have many of, by the keyword as it stands in a card.
+#: Keywords that a header may have many of, by the keyword as in a card.
 _COMMENTARY = {key.ljust(8): key for key in ("COMMENT", "HISTORY", "CONTINUE", "HIERARCH", "")}
 
 
@@ -87,7 +87,7 @@ class Header:
         return default if value is None else value
 
     def lacks(self, keys: Iterable[str]) -> bool:
-        """Whether none of some keywords stands in the header."""
+        """Whether none of some keywords is in the header."""
         if self._hierarch is _NO_CARDS:
             return self._at.keys().isdisjoint(map(_padded, keys))
         return all(self._find(key) is None for key in keys)
@@ -141,7 +141,7 @@ class Header:
         return unclosed_cards
 
     def repeated(self, without: Container[str]) -> Iterator[tuple[str, list[Value]]]:
-        """(keyword, values) of keywords that stand in the header more than once; ``without`` some."""
+        """(keyword, values) of keywords that occur more than once in the header; ``without`` some."""
         keys, at = self._keys, self._at
         # Nearly always only commentary cards are repeated, which counting them tells sooner than counting all.
         more = len(keys) - len(at)
@@ -244,7 +244,7 @@ def _places(keys: list[str], key: str) -> Iterator[int]:
 
 @lru_cache(maxsize=256)
 def _padded(key: str) -> str:
-    """Return a keyword as it stands in a card."""
+    """Return a keyword as in a card."""
     return key.ljust(8)
 
 

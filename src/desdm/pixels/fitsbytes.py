@@ -164,7 +164,7 @@ def sealed(header: fits.Header, datasum: int) -> bytes:
 def stamped(text: bytearray, datasum: int) -> bytes:
     """The bytes of a whole header, padded, whose card CHECKSUM holds sixteen zeros, with the right sum in it."""
     total = _folded(word_sum(np.frombuffer(bytes(text), np.uint8)) + datasum)
-    # The value's first letter stands in column 12 of its card, one byte before a word begins.
+    # The value's first letter is in column 12 of its card, one byte before a word begins.
     at = text.rindex(b"CHECKSUM= '") + 11
     text[at : at + 16] = _encoded(total).encode("ascii")
     return bytes(text)

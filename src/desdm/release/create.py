@@ -231,7 +231,7 @@ def create(
             context = BuildContext(name, root, database, archive, selection.files, who, progress, workers)
             build(context, STEPS if steps is None else steps)
         except BaseException:
-            # A draft that could not be built would stand in the way of the next try.
+            # A draft that could not be built would prevent the next try.
             _discard(database, root, name, who=who, reason="its build failed or was interrupted")
             raise
     return draft, selection

@@ -64,7 +64,7 @@ def notes(
     _checked(page, checks)
     _queries(page, queries)
     page.heading("Check your copy").paragraph(
-        "Every file stands in manifest.json with its size and sha-256, and in MANIFEST.sha256 for:"
+        "Every file is listed in manifest.json with its size and sha-256, and in MANIFEST.sha256 for:"
     )
     return page.code("sha256sum -c MANIFEST.sha256")
 
@@ -97,9 +97,7 @@ def _selected(page: Document, release: Release, selection: SelectionDocument | N
     """Add the selection."""
     page.heading("How it was selected")
     if selection is None:
-        page.paragraph(
-            "Its tables were added by hand; where each came from stands in the data documentation."
-        )
+        page.paragraph("Its tables were added by hand; the data documentation tells where each came from.")
         return
     runs = sorted({file.run for file in selection.files if file.run})
     came = (

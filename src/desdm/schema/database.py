@@ -313,7 +313,7 @@ def _connect_read_only(path: Path, options: dict[str, Any]) -> sqlite3.Connectio
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except sqlite3.OperationalError as err:
         raise StorageUnavailable(
-            f"{path} cannot be read: {err}; its file system is read only and changes stand in {log.name}: make it writable"
+            f"{path} cannot be read: {err}; its file system is read-only and changes are in {log.name}: make it writable"
         ) from err
     return connection
 

@@ -1,4 +1,4 @@
-"""Tables of people: accounts, tokens and data rights; sessions and denials stand in the service's own database."""
+"""Tables of people: accounts, tokens and data rights; sessions and denials are in the service's own database."""
 
 from __future__ import annotations
 

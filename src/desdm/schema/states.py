@@ -46,7 +46,7 @@ class AttemptState(State):
     FLAGGED = "flagged", "done, with findings that an operator must look at"
     FAILED = "failed", "a job failed; resume goes on at the first module that is not done"
     CANCELLED = "cancelled", "an operator ended it"
-    INTERRUPTED = "interrupted", "its submitter went away; resume goes on"
+    INTERRUPTED = "interrupted", "its submitter is no longer running; resume goes on"
 
 
 class JobState(State):

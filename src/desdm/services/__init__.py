@@ -17,7 +17,7 @@ __all__ = ["SERVICES", "Section", "Service", "endpoints"]
 
 
 class Section(StrEnum):
-    """Heading below which the endpoints of a service stand in documents."""
+    """Headings of the documents for the endpoints of services."""
 
     QUERIES = "Queries"
     IMAGES = "Images"

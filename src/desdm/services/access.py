@@ -47,7 +47,7 @@ class Access:
         self.caller.require(Action.READ)
 
     def _may(self, release: Release, subject: str) -> bool:
-        """Whether the caller may read a subject (table name or `WHOLE`) of a release."""
+        """Tell whether the caller may read a subject (table name or `WHOLE`) of a release."""
         caller = self.caller
         if not caller.may(Action.READ):
             return False
@@ -55,49 +55,51 @@ class Access:
             return True
         return bool({(release.name, WHOLE), (release.name, subject)} & caller.rights)
 
-    def whole(self, release: Release) -> bool:
-        """Whether the caller may see all of a release: images, pictures, footprint and every table."""
+    def visible_completely(self, release: Release) -> bool:
+        """Tell whether the caller may see all of a release: images, pictures, footprint and every table."""
         return self._may(release, WHOLE)
 
     def table(self, table: ReleaseTable) -> bool:
-        """Whether the caller may query a table."""
+        """Tell whether the caller may query a table."""
         release = self.holdings.release(table.release)
         return release is not None and self._may(release, table.name)
 
     def file(self, file: ReleaseFile) -> bool:
-        """Whether the caller may have a file: a right to a table brings the files of that table."""
+        """Tell whether the caller may read a file: a right to a table includes its files."""
         release = self.holdings.release(file.release)
         return release is not None and self._may(release, table_of(file.path))
 
-    def any(self, release: Release) -> bool:
-        """Whether the caller may see at least a part of a release."""
-        return self.whole(release) or any(self._may(release, table.name) for table in self._tables(release))
+    def visible_in_part(self, release: Release) -> bool:
+        """Tell whether the caller may see at least a part of a release."""
+        return self.visible_completely(release) or any(
+            self._may(release, table.name) for table in self._tables(release)
+        )
 
     def _tables(self, release: Release) -> Iterator[ReleaseTable]:
-        """All tables of a release, visible or not."""
+        """Yield all tables of a release, visible or not."""
         return (t for (of, _), t in self.holdings.tables.items() if of == release.name)
 
     def tables(self, release: Release) -> list[ReleaseTable]:
-        """Tables of a release that the caller may query."""
+        """Return the tables of a release that the caller may query."""
         return [table for table in self._tables(release) if self._may(release, table.name)]
 
     def files(self, release: Release) -> tuple[ReleaseFile, ...]:
-        """Files of a release that the caller may have, in the order of their paths."""
+        """Return the files of a release that the caller may read, in the order of their paths."""
         files = self.holdings.files.get(release.name, ())
-        return tuple(files) if self.whole(release) else tuple(f for f in files if self.file(f))
+        return tuple(files) if self.visible_completely(release) else tuple(f for f in files if self.file(f))
 
     def releases(self) -> list[Release]:
-        """Releases of which the caller may see at least a part, newest first."""
-        return _newest_first([r for r in self.holdings.releases if self.any(r)])
+        """Return the releases of which the caller may see at least a part, newest first."""
+        return _newest_first([r for r in self.holdings.releases if self.visible_in_part(r)])
 
     def whole_releases(self) -> list[Release]:
-        """Releases that the caller may see completely, newest first."""
-        return _newest_first([r for r in self.holdings.releases if self.whole(r)])
+        """Return the releases that the caller may see completely, newest first."""
+        return _newest_first([r for r in self.holdings.releases if self.visible_completely(r)])
 
     def find(self, name: str) -> Release | None:
         """Return a release by name, ignoring case, if the caller may see part of it; else None."""
         release = self.holdings.release(name)
-        return release if release is not None and self.any(release) else None
+        return release if release is not None and self.visible_in_part(release) else None
 
     def release(self, name: str) -> Release:
         """Return a release of which the caller may see at least a part.
@@ -119,7 +121,7 @@ class Access:
     def whole_release(self, name: str) -> Release:
         """Return a release of which the caller may see everything; raises as `release` does."""
         release = self.release(name)
-        if not self.whole(release):
+        if not self.visible_completely(release):
             self.refuse(name)
             raise no_release(name)
         return release
@@ -135,7 +137,7 @@ class Access:
     def _hidden(self, name: str, table: str) -> str | None:
         """Return the name of a release, or ``release.table``, that exists and is hidden from the caller; else None."""
         release = self.holdings.release(name)
-        if release is None or self.whole(release):
+        if release is None or self.visible_completely(release):
             return None
         if table in ("", WHOLE):
             return release.name

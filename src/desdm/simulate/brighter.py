@@ -1,4 +1,4 @@
-"""Brighter-fatter effect: charge that stands in pixels moves the boundaries between others."""
+"""Brighter-fatter effect: charge in pixels moves the boundaries between others."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def move_charge(
     right, top = np.empty_like(charge), np.empty_like(charge)
     # A correlation: the kernels are turned for a convolution.
     turned_r, turned_t = (np.ascontiguousarray(k[::-1, ::-1], np.float32) for k in (ar, at))
-    # The charge that stands in the pixels at the end is what pushes: each pass puts the last one's result in. Shifts
+    # The final charge in the pixels moves the boundaries: each pass puts the last one's result in. Shifts
     # reach some hundredths of a pixel beside bright stars, some thousandths in a flat's noise.
     if everywhere:
         return _flat_passes(charge, level, turned_r, turned_t, wells, bits)

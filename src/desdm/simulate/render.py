@@ -259,7 +259,7 @@ class Renderer:
             a, b = (x.gain * float(np.interp(1.02 * x.saturate, GRID, x.linear)) for x in ccd.amps)
             for (first, last), well in zip(spans, (a, b), strict=True):
                 pixels.saturate(out.adu, first, last, well, out.bits)
-            # What pushes is the charge that stands there, so bleeding comes first; a full pixel stays full.
+            # The charge after bleeding moves the boundaries, so bleeding comes first; a full pixel stays full.
             even = shot.kind in ("dome flat", "linearity")
             out.adu = move_charge(out.adu, self.camera.ar, self.camera.at, (a, b), out.bits, even)
         for n, ((first, last), amp) in enumerate(zip(spans, ccd.amps, strict=True)):

@@ -118,7 +118,7 @@ class Clock:
         try:
             noon = date(int(nite[:4]), int(nite[4:6]), int(nite[6:])) - date(1858, 11, 17)
         except ValueError as err:
-            raise UsageError(f"nite {nite!r} is no date YYYYMMDD") from err
+            raise UsageError(f"nite {nite!r} is not a date YYYYMMDD") from err
         # Chile's afternoon begins at 17 h UT; its night, on the next UT day, at 0.5 h.
         return cls(seed, nite, expnum, noon.days + 0.72, noon.days + 1.02)
 

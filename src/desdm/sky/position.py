@@ -32,7 +32,7 @@ class _Coordinate(NamedTuple):
 
     value: float
     hours: bool | None
-    #: minutes and seconds stand behind blanks
+    #: whether minutes and seconds follow blanks
     blanks: bool = False
 
 
@@ -49,7 +49,7 @@ def read_position(text: str) -> tuple[float, float]:
     """
     first, second = _halves(text)
     ra, dec = (_coordinate(half, text, hours=n == 0) for n, half in enumerate((first, second)))
-    # 2 -5 10 20 may mean hours: minutes and seconds behind blanks stand in both or in none.
+    # 2 -5 10 20 may mean hours: both coordinates have minutes and seconds, or neither.
     if dec.hours or (dec.blanks and ra.hours is None):
         raise UsageError(f"{text[:60]!r}: {_WANTED}")
     alpha = ra.value * (15.0 if ra.hours else 1.0)

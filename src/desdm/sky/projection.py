@@ -236,7 +236,7 @@ def _not_a_number(header: Keywords) -> str:
             return f"{key} is {value!r}, which is not a number"
     for key in terms:
         if int(key[4:]) >= TPV_TERMS:
-            return f"{key} is no term of TPV, which has 0 to {TPV_TERMS - 1}"
+            return f"{key} is not a term of TPV, which has 0 to {TPV_TERMS - 1}"
     return ""
 
 
@@ -268,7 +268,7 @@ def _matrix_fault(header: Keywords) -> str:
 
 
 def _distortion(header: Keywords) -> str:
-    """Which distortion stands in the header beside a projection that says nothing of it; empty if none does.
+    """Return the distortion in a header whose projection does not name it; empty if there is none.
 
     FITS leaves open what SIP's coefficients mean without -SIP in CTYPE; astropy applies them, SWarp does not. Lookup tables
     (the distortion paper's CPDIS and CQDIS, and the D2IM that HST adds) are applied by astropy alone.

@@ -93,7 +93,7 @@ def _number(get: Callable[[str], object], stem: str, name: str) -> float | Findi
     if value is None:
         text = "the keyword is missing"
     elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        text = "it is no number"
+        text = "it is not a number"
     elif not least <= value <= most:
         text = "it is not possible"
     else:
@@ -108,7 +108,7 @@ def amps_of(header: Header, shape: tuple[int, ...], where: str) -> tuple[tuple[A
     """The amplifiers of a CCD by its own sections.
 
     Two forms are known: DECam's (DATASECA, BIASSECA, AMPSECA, GAINA … and so for B), and the plain one of a CCD with
-    one amplifier (BIASSEC with TRIMSEC or DATASEC, GAIN, RDNOISE). Every section that stands in the header is checked.
+    one amplifier (BIASSEC with TRIMSEC or DATASEC, GAIN, RDNOISE). Every section in the header is checked.
 
     Parameters
     ----------

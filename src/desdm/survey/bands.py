@@ -40,7 +40,7 @@ _ALIKE = 1.5
 _ELECTRONS = frozenset({"electron", "electrons", "e", "e-", "elec", "photoelectron", "photoelectrons"})
 _COUNTS = frozenset({"adu", "adus", "count", "counts", "ct", "cts", "dn"})
 _OF_PIXEL = re.compile(r"\s*(?:/|per)\s*pix(?:els?)?$")
-#: Sky over its variance, electrons per unit: above this the unit is no electron. Read noise and stars only lower it.
+#: Sky over its variance, electrons per unit: above this the unit is not electrons. Read noise and stars only lower it.
 _PHOTONS = 2.0
 
 

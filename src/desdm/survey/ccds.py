@@ -88,7 +88,7 @@ def ccd_of(get: Callable[[str], Value], instrument: str) -> CCDNumber:
         return CCDNumber(named)
     number = _number(stated)
     if number is None:
-        return CCDNumber(named, (_odd("CCDNUM", stated, "it is no number of a CCD", instead),))
+        return CCDNumber(named, (_odd("CCDNUM", stated, "it is not a number of a CCD", instead),))
     focus = number in _FOCUS and str(place).strip().upper().startswith("F")
     if camera == "decam" and number not in DECAM_CCDNUM.values() and not focus:
         return CCDNumber(

@@ -123,7 +123,7 @@ def merged(hdus: Iterable[Any]) -> fits.Header:
 
 @contextmanager
 def lenient() -> Iterator[None]:
-    """Within, a card that is no FITS card (real headers have log lines in them) is passed over without a warning."""
+    """Within, a card that is not a FITS card (real headers have log lines in them) is passed over without a warning."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The following header keyword is invalid", AstropyUserWarning)
         yield
@@ -206,7 +206,7 @@ def copy_wcs(source: fits.Header, target: fits.Header) -> None:
 
 
 def settle_wcs(header: fits.Header) -> None:
-    """Bring the WCS of a header into the one form of `copy_wcs` where it stands in another; the programs know no other."""
+    """Bring the WCS of a header into the form of `copy_wcs`, the only one that the programs read."""
     other = any(_STEPS.match(key) for key in header) and "CD1_1" not in header
     other = other or (is_polynomial(header) and not {"PV1_1", "PV2_1"} <= set(header))
     if has_wcs(header) and not complaint(header) and (other or celestial_axes(header)[0] == 2):

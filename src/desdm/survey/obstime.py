@@ -171,7 +171,7 @@ def moment(values: dict[str, Value], exptime: float) -> Moment:
         read = _date(str(text))
         if read is None:
             assumed = "the time is taken from MJD-OBS" if mjd else "the exposure has no time"
-            findings.append(_odd(key, text, "it is no date that has one meaning", assumed))
+            findings.append(_odd(key, text, "it is not a date that has one meaning", assumed))
         elif _is_unset(read):
             assumed = "the time is taken from MJD-OBS" if mjd else "the exposure has no time"
             findings.append(
@@ -209,7 +209,7 @@ def observation(get: Callable[[str], Value]) -> Observation:
     Returns
     -------
     Observation
-        The night is that of NITE or DTCALDAT, unless it is no day of the calendar or contradicts the begin of the
+        The night is that of NITE or DTCALDAT, unless it is not a day of the calendar or contradicts the begin of the
         exposure, from which the night follows then.
     """
     exptime = get("EXPTIME")
@@ -229,7 +229,7 @@ def observation(get: Callable[[str], Value]) -> Observation:
         own = night_keyword(value)
         follows = f"the night is {night} by DATE-OBS" if night else "it is left out"
         if own is None:
-            odd.append(_odd(key, value, "it is no night of the calendar", follows))
+            odd.append(_odd(key, value, "it is not a night of the calendar", follows))
         elif when.begin is None and not _is_possible(own, first_light):
             odd.append(_odd(key, value, "no exposure of the camera can be of that night", "it is left out"))
         elif when.begin is not None and own != night and not agrees(own, when.begin):
@@ -329,7 +329,7 @@ def _date(text: str) -> _Read | None:
 
 
 def _time(key: str, value: Value, day: date) -> float | None:
-    """Seconds after midnight UTC that a keyword tells; None: it is no time of day."""
+    """Seconds after midnight UTC that a keyword tells; None: it is not a time of day."""
     if key == "TM-START" and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value) if 0.0 <= value < _DAY else None  # ESO's, in seconds
     match = _TIME.fullmatch(str(value).strip())
@@ -375,7 +375,7 @@ def _completed(
         seconds = _time(key, text, read.day)
         if seconds is not None:
             return midnight + timedelta(seconds=seconds)
-        findings.append(_odd(key, text, "it is no time of day", "it is left out"))
+        findings.append(_odd(key, text, "it is not a time of day", "it is left out"))
     if mjd is not None:
         if mjd.date() == read.day:
             return mjd
@@ -415,7 +415,9 @@ def _compare(
     for name in (name for name in (*_DATES, *_LATER_DATES) if name in stated):
         read = _date(str(values[name]))
         if read is None or _is_unset(read):
-            unreadable(name, "it is no date that has one meaning" if read is None else "it is an unset clock")
+            unreadable(
+                name, "it is not a date that has one meaning" if read is None else "it is an unset clock"
+            )
             continue
         midnight = datetime(read.day.year, read.day.month, read.day.day)
         if read.seconds is None:
@@ -430,7 +432,7 @@ def _compare(
             read = _date(str(values[name]))
             seconds = None if read is None else read.seconds
         if seconds is None:
-            unreadable(name, "it is no time of day")
+            unreadable(name, "it is not a time of day")
         elif abs((seconds - own + _DAY / 2) % _DAY - _DAY / 2) > slack:
             findings.append(
                 _odd(name, values[name], f"{key} has another time, {begin:%H:%M:%S}", f"{key} holds")

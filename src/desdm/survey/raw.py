@@ -58,7 +58,7 @@ class RawExposure:
         if len(there) > 1:
             which = ", ".join(str(ccd.hdu) for ccd in there)
             raise FileTypeError(
-                f"{self.path.name}: CCD {ccdnum} stands in the file more than once (CCDNUM of HDU {which}); correct "
+                f"{self.path.name}: CCD {ccdnum} occurs more than once in the file (CCDNUM of HDU {which}); correct "
                 "the file or exclude the CCD"
             )
         if there:
@@ -105,7 +105,7 @@ def open_raw(path: Path) -> RawExposure:
     Raises
     ------
     FileTypeError
-        It is no FITS file, or not even one HDU of it is whole.
+        It is not a FITS file, or not even one HDU of it is whole.
     """
     with mapped(path) as buffer:
         return _listed(path, buffer)[0]
@@ -247,7 +247,7 @@ def _listed(path: Path, buffer: bytes) -> tuple[RawExposure, tuple[HDU, ...]]:
         name = hdus[i].header.text("DETPOS") or hdus[i].name
         ccd = ccd_of(hdus[i].header.get, camera)
         if ccd.number is None and len(images) > 1 and camera.lower() == "decam":
-            # DECam's HDUs do not stand in the order of its CCDs.
+            # DECam's HDUs are not in the order of its CCDs.
             why = "; ".join(f"{odd.key}: {odd.text}" for odd in ccd.findings)
             findings.append(f"{path.name}: HDU {i} is not read: {why}")
             continue
@@ -260,7 +260,7 @@ def _listed(path: Path, buffer: bytes) -> tuple[RawExposure, tuple[HDU, ...]]:
         findings.append(f"{path.name}: NEXTEND says {expected} CCDs, the file has {len(ccds)}")
     numbers = [c.ccdnum for c in ccds]
     for twice in sorted({n for n in numbers if numbers.count(n) > 1}):
-        findings.append(f"{path.name}: CCD {twice} stands in the file more than once; it is not read")
+        findings.append(f"{path.name}: CCD {twice} occurs more than once in the file; it is not read")
     return RawExposure(path, header, tuple(ccds), tuple(findings)), hdus
 
 

@@ -50,7 +50,7 @@ class Section:
 
 
 def parse_section(text: str) -> Section | None:
-    """The section that a keyword's text names; None if it is no section, or one that begins before pixel 1."""
+    """The section that a keyword's text names; None if it is not a section, or one that begins before pixel 1."""
     match = _FORM.match(text)
     if match is None:
         return None
@@ -89,7 +89,7 @@ def section_of(
         return None
     section = parse_section(str(value))
     if section is None:
-        raise FileTypeError(f"{where}: {keyword} {str(value)!r} is no section of the form [x1:x2,y1:y2]")
+        raise FileTypeError(f"{where}: {keyword} {str(value)!r} is not a section of the form [x1:x2,y1:y2]")
     if not section.fits(shape):
         raise FileTypeError(
             f"{where}: {keyword} {section.text} does not fit its array of {shape[1]} columns and {shape[0]} rows; "

@@ -1,4 +1,4 @@
-"""The ``columns`` of a list: which values stand in a line, and how each is written."""
+"""The ``columns`` of a list: the values of a line, and their formats."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def columns(text: str) -> list[Column]:
         if match[3] is None:
             names.append(Column(match[2], match[1]))
         elif match[3].startswith("$"):
-            raise WCLError(f"{match[3]} is no column; write $FMT{{%format,name}}")
+            raise WCLError(f"{match[3]} is not a column; write $FMT{{%format,name}}")
         else:
             names.append(Column(match[3], None))
     return names

@@ -61,7 +61,7 @@ def padded(name: str, value: str, width: str, *, compat: bool = False) -> str:
     Raises
     ------
     WCLError
-        The value is no integer, or the width no number up to 99.
+        The value is not an integer, or the width no number up to 99.
     """
     if not (width.isdecimal() and len(width) <= 2):
         raise WCLError(f"${{{name}:{width}}}: the width must be a number up to 99")

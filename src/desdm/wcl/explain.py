@@ -28,11 +28,11 @@ class Explanation(NamedTuple):
     Attributes
     ----------
     path
-        Where the value stands in the tree.
+        Path of the value in the tree.
     value, origin
         The value as written and where; ``origin.history()`` gives what it overrode.
     resolved, problem
-        The value with its references replaced, or what stands in the way (the other is None).
+        The value with its references replaced, or the reason why they cannot be (the other is None).
     used
         The references, in the order in which they were met.
     """

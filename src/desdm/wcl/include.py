@@ -63,7 +63,7 @@ def read_text(path: str, file: str | None = None, line: int | None = None, *, re
     file, line
         Position of the include, if there is one.
     regular
-        Refuse what is no regular file: an include of a pipe would wait for ever.
+        Refuse what is not a regular file: an include of a pipe would wait for ever.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def call_inclfunc(
     Raises
     ------
     WCLError
-        The call is ill-formed, the function is missing or fails, or its answer is no tree of text.
+        The call is ill-formed, the function is missing or fails, or its answer is not a tree of text.
     """
     match = _CALL.match(written)
     if match is None:

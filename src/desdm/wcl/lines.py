@@ -111,7 +111,7 @@ def _with_backslash_check(text: str, surprise: Surprise | None) -> tuple[str, Su
 def section(text: str) -> Open | Close | None:
     """Read a line as the opening or closing of a section; names come lower-cased.
 
-    What is no proper section (``<a b c>``, ``< a>``) gives None and is tried as a key.
+    What is not a proper section (``<a b c>``, ``< a>``) gives None and is tried as a key.
     """
     text = text.strip()
     if len(text) < 3 or text[0] != "<" or text[-1] != ">":

@@ -256,7 +256,7 @@ class _Source:
     def push(self, name: str, *, is_label: bool) -> None:
         """Make a section, or a label in it, the innermost one."""
         if len(self.stack) > MAX_DEPTH:
-            raise self.error(f"sections stand more than {MAX_DEPTH} deep; flatten the document")
+            raise self.error(f"sections are nested more than {MAX_DEPTH} deep; flatten the document")
         here = self.stack[-1]
         tree, marks = self.inside(here, f"<{name}>"), here.marks
         inner, inner_marks = tree.setdefault(name, {}), marks.setdefault(name, {})
@@ -271,9 +271,7 @@ class _Source:
     def inside(self, here: _Section, what: str) -> Tree:
         """Return the tree of a section, to which entries can be added."""
         if here.tree is None:
-            raise self.error(
-                f"{what} stands in <{here.name}>, but {here.name} is a value; rename one of them"
-            )
+            raise self.error(f"{what} is in <{here.name}>, but {here.name} is a value; rename one of them")
         return here.tree
 
     def close(self, name: str) -> None:
@@ -333,7 +331,7 @@ class _Source:
         written
             Path as the include has it.
         alone
-            Whether nothing else stands in the statement.
+            Whether the statement has nothing else.
         text
             The statement, for warnings.
         """
@@ -341,7 +339,7 @@ class _Source:
         if len(self.reading.files) > MAX_INCLUDES:
             raise self.error(f"more than {MAX_INCLUDES} files are included")
         if len(self.chain) > MAX_NESTED:
-            raise self.error(f"includes stand more than {MAX_NESTED} deep")
+            raise self.error(f"includes are nested more than {MAX_NESTED} deep")
         document = included_text(
             written, self.name, self.line, {**self.known, **self.tree}, compat=self.reading.compat
         )
@@ -362,7 +360,7 @@ class _Source:
         written
             Call as the document has it.
         alone
-            Whether nothing else stands in the statement.
+            Whether the statement has nothing else.
         text
             The statement, for warnings.
         """

@@ -34,7 +34,7 @@ class Hit(NamedTuple):
         Who gave it: ``current values``, ``current``, ``searchobj``, ``<kind> <name>``, ``exact path``
         or ``top``.
     path
-        Where in the tree it stands; empty if it does not stand there.
+        Its path in the tree; empty if it is not in the tree.
     """
 
     value: str | Tree
@@ -61,7 +61,7 @@ class Resolver:
     header
         Reads header keys of a file for ``$HEAD{}``; by default FITS primary headers, through fitsio.
     compat
-        Expand in the order of the original, and leave what is no proper reference as it is.
+        Expand in the order of the original, and leave what is not a proper reference as it is.
     kinds
         Kinds of sections to ask.
     """
@@ -225,7 +225,7 @@ class Resolver:
         Parameters
         ----------
         order
-            Names of variables from the slowest to the fastest; the rest follow as they stand in the text.
+            Names of variables from the slowest to the fastest; the rest follow in the order of the text.
 
         Raises
         ------

@@ -27,7 +27,7 @@ def copy_tree(tree: Mapping[str, str | Tree], depth: int = 0) -> Tree:
         Sections stand deeper than ``MAX_DEPTH``.
     """
     if depth > MAX_DEPTH:
-        raise WCLError(f"sections stand more than {MAX_DEPTH} deep; flatten the document")
+        raise WCLError(f"sections are nested more than {MAX_DEPTH} deep; flatten the document")
     return {
         key: copy_tree(value, depth + 1) if isinstance(value, dict) else value for key, value in tree.items()
     }
@@ -57,7 +57,7 @@ def merge(into: Tree, other: Mapping[str, str | Tree], *, _depth: int = 0) -> Tr
         A section of ``other`` meets a value of ``into``, or sections stand too deep.
     """
     if _depth > MAX_DEPTH:
-        raise WCLError(f"sections stand more than {MAX_DEPTH} deep; flatten the document")
+        raise WCLError(f"sections are nested more than {MAX_DEPTH} deep; flatten the document")
     for key, value in other.items():
         if not isinstance(value, dict):
             into[key] = value

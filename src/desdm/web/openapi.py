@@ -86,7 +86,7 @@ def _operation(section: Section, endpoint: Endpoint, method: str) -> Object:
     sends_form = method in ("POST", "PUT") and not endpoint.body
     parameters = [_path_parameter(name) for name in endpoint.variables]
     if not sends_form:
-        # Beside a body, parameters stand in the address.
+        # Beside a body, parameters are in the address.
         parameters += [_query_parameter(p, required=not endpoint.body) for p in endpoint.parameters]
     elif endpoint.parameters.parameters:
         operation["requestBody"] = {"content": {form: {"schema": _form(endpoint)} for form in _FORMS}}

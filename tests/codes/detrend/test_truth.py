@@ -214,7 +214,11 @@ def test_a_bad_amplifier_is_masked_and_a_dead_ccd_refused(
 @pytest.mark.parametrize(
     ("cards", "refused", "text"),
     [
-        ({"SATURATA": "39440.6"}, True, "CCD 1: SATURATA is '39440.6': it is no number; the step 'saturate'"),
+        (
+            {"SATURATA": "39440.6"},
+            True,
+            "CCD 1: SATURATA is '39440.6': it is not a number; the step 'saturate'",
+        ),
         ({"RDNOISEB": -5.0}, True, "CCD 1: RDNOISEB is -5.0: it is not possible; the weight needs it"),
         ({"BUNIT": "electron"}, True, "CCD 1: BUNIT is 'electron': a raw frame is processed in counts"),
         ({"CCDSUM": "2 2"}, True, "CCD 1: CCDSUM is '2 2': the pixels are binned"),

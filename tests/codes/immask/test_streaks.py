@@ -13,7 +13,7 @@ from astropy.wcs import WCS
 
 from desdm.codes.immask.connect import connect
 from desdm.codes.immask.radon import strongest_line
-from desdm.codes.immask.streaks import StreakLimits, find_streaks, look_along, mask_streak
+from desdm.codes.immask.streaks import StreakLimits, find_streaks, mask_streak, measure_streak
 from desdm.codes.immask.table import FOUND, PREDICTED, CcdStreaks, ccd_streaks, read_streaks, write_streaks
 from desdm.errors import FileTypeError
 from tests.support.ccdscene import Scene, add_streak, make_scene
@@ -108,13 +108,13 @@ def test_a_corner_that_a_found_streak_crosses() -> None:
     for x, y in ((expected.x1, expected.y1), (expected.x2, expected.y2)):
         assert y == pytest.approx(start[1] + slope * (x + 532.0 - start[0]), abs=3.0)
     ends = (expected.x1, expected.y1, expected.x2, expected.y2)
-    seen = look_along(
-        corner.image.astype(np.float32), none, corner.sigma, ends, limits, reach=12.0, confirm=4.0
+    seen = measure_streak(
+        corner.image.astype(np.float32), none, corner.sigma, ends, limits, reach=12.0, min_snr=4.0
     )
     assert seen is not None
     assert mask_streak((1024, 512), seen)[corner.streak > 0.5 * corner.sigma].mean() > 0.9
     empty = make_scene(15).image.astype(np.float32)
-    assert look_along(empty, none, corner.sigma, ends, limits, reach=12.0, confirm=4.0) is None
+    assert measure_streak(empty, none, corner.sigma, ends, limits, reach=12.0, min_snr=4.0) is None
 
 
 def test_pieces_in_both_ccds_are_one_streak() -> None:

@@ -141,7 +141,7 @@ def _fatal(testbed: Testbed, inbox: Path, data: bytes) -> set[str]:
 
 
 def _tricks(inbox: Path, folder: Path, data: bytes) -> None:
-    """What is no regular file, or more than it seems."""
+    """What is not a regular file, or more than it seems."""
     os.mkfifo(inbox / "pipe_immask.fits")
     (inbox / "device.fits").symlink_to("/dev/zero")
     (inbox / "memory.fits").symlink_to("/proc/self/mem")

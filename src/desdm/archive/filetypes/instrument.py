@@ -31,7 +31,7 @@ def _ccd(content: Content) -> Metadata:
 
 
 def _defects(content: Content) -> Metadata:
-    """CCD number and first night of ECSV defects: DETECTOR and CALIBDATE (a finding without a CCD)."""
+    """Return CCD number and first night of ECSV defects, from DETECTOR and CALIBDATE; a missing CCD is a finding."""
     meta: dict[str, str] = {}
     for line in content.head(_META_BYTES).decode("utf-8", "replace").splitlines():
         if not line.startswith("#"):
@@ -45,13 +45,13 @@ def _defects(content: Content) -> Metadata:
         content.findings.append(
             Finding(
                 Severity.WARNING,
-                "the header does not tell which CCD the defects are of",
+                "DETECTOR does not identify the CCD of these defects",
                 "DETECTOR",
                 repr(word) if word else "",
                 "no CCD is stored",
             )
         )
-    # From 1970 on means from the beginning: there is no night then.
+    # 1970 means that the defects have no first night.
     begin = moment({"DATE-OBS": meta.get("CALIBDATE", "")}, 0.0).begin
     return {"ccdnum": ccdnum or None, "nite": None if begin is None else night_of(begin)}
 
@@ -70,7 +70,7 @@ def _type(
     )
 
 
-# Defect files carry only their date in their name, the CCD stands in the folder: the name comes again and again.
+# The names of defect files have only their date, and the CCD is in the folder: names repeat.
 TYPES = (
     _type(
         "cal_defects",

@@ -26,7 +26,7 @@ __all__ = ["NO_ANGLE", "angle", "band", "ccd_number", "identity", "image", "is_n
 
 _SEXAGESIMAL = re.compile(r"([+-]?)(\d{1,3})([:hd\s]+)(\d{1,2})(?:[:m'\s]+(\d{1,2}(?:\.\d*)?)[s\"]?)?")
 #: Finding on a pointing that cannot be read.
-NO_ANGLE = "it is no angle in degrees or sexagesimal"
+NO_ANGLE = "it is not an angle in degrees or sexagesimal"
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
@@ -92,18 +92,18 @@ def identity(content: Content) -> Metadata:
     }
 
 
-def region(corners: Outline | None) -> Metadata:
-    """The region's columns."""
-    if corners is None:
+def region(outline: Outline | None) -> Metadata:
+    """Return the metadata columns of an outline; none without an outline."""
+    if outline is None:
         return {}
     return {
-        "ra_cent": corners.ra_cent,
-        "dec_cent": corners.dec_cent,
-        "racmin": corners.racmin,
-        "racmax": corners.racmax,
-        "deccmin": corners.deccmin,
-        "deccmax": corners.deccmax,
-        "crossra0": "Y" if corners.crossra0 else "N",
+        "ra_cent": outline.ra_cent,
+        "dec_cent": outline.dec_cent,
+        "racmin": outline.racmin,
+        "racmax": outline.racmax,
+        "deccmin": outline.deccmin,
+        "deccmax": outline.deccmax,
+        "crossra0": "Y" if outline.crossra0 else "N",
     }
 
 
@@ -162,7 +162,7 @@ def _unreadable(content: Content, metadata: Metadata) -> Iterator[Finding]:
         if not is_number(value):
             yield Finding(
                 Severity.WARNING,
-                "it is no number",
+                "it is not a number",
                 key,
                 repr(value),
                 "it is left out of the archive's record",
@@ -170,7 +170,7 @@ def _unreadable(content: Content, metadata: Metadata) -> Iterator[Finding]:
     doubted = any(f.key == "EXPNUM" and f.severity is Severity.ERROR for f in content.findings)
     number = content.keyword("EXPNUM")
     if number is not None and metadata.get("expnum") is None and not doubted:
-        text = "it is no exposure number"
+        text = "it is not an exposure number"
         yield Finding(
             Severity.WARNING, text, "EXPNUM", repr(number), "the image is stored without an exposure"
         )

@@ -85,7 +85,7 @@ def _mosaic(content: Content) -> None:
     known = [n for n in numbers if n is not None]
     twins = sorted({n for n in known if known.count(n) > 1})
     if twins:
-        text = f"CCD {', '.join(map(str, twins))} stands in the file more than once"
+        text = f"CCD {', '.join(map(str, twins))} occurs more than once in the file"
         assumed = "the exposure is not processed with its night, and this CCD is not read"
         content.findings.append(Finding(Severity.ERROR, text, "CCDNUM", "", assumed))
     expected = content.keyword("NEXTEND")
@@ -136,7 +136,7 @@ def _findings(content: Content, metadata: Metadata) -> Iterator[Finding]:
     doubted = any(f.key == "EXPNUM" and f.severity is Severity.ERROR for f in content.findings)
     if metadata.get("expnum") is None and not doubted:
         value = "" if number is None else repr(number)
-        text = "the exposure has no number" if number is None else "it is no exposure number"
+        text = "the exposure has no number" if number is None else "it is not an exposure number"
         yield Finding(Severity.ERROR, text, "EXPNUM", value, "the frame is stored and not processed")
     named = _NAMED.match(content.stem)
     if named and metadata.get("expnum") not in (None, int(named.group(1))):
@@ -157,7 +157,7 @@ def _findings(content: Content, metadata: Metadata) -> Iterator[Finding]:
         )
     elif obstype not in _KINDS:
         yield _warning(
-            "OBSTYPE", content.keyword("OBSTYPE"), "it is no known type of exposure", "it is not processed"
+            "OBSTYPE", content.keyword("OBSTYPE"), "it is not a known type of exposure", "it is not processed"
         )
     yield from _band(content, metadata, obstype)
     detectors = list(_detectors(content))
@@ -196,7 +196,7 @@ def _exptime(content: Content, metadata: Metadata, obstype: str) -> Iterator[Fin
         yield _warning("EXPTIME", None, _lacking(content.headers(), "EXPTIME"), follows)
     for exptime in dict.fromkeys(values):
         if not is_number(exptime):
-            yield _warning("EXPTIME", exptime, "it is no number", follows)
+            yield _warning("EXPTIME", exptime, "it is not a number", follows)
         elif exptime == 0 and obstype in _EXPOSED:
             yield _warning("EXPTIME", exptime, f"one of type {obstype} is longer than 0", follows)
         elif exptime > LONGEST:
@@ -215,7 +215,7 @@ def _numbers(content: Content, obstype: str, known: set[str]) -> Iterator[Findin
         values = [v for header in headers if (v := header.get(key)) is not None]
         words = {repr(v) for v in values if not is_number(v)}
         if words:
-            yield _warning(key, None, f"{', '.join(sorted(words))} is no number", "it is left out")
+            yield _warning(key, None, f"{', '.join(sorted(words))} is not a number", "it is left out")
         numbers = [v for header in headers if (v := header.number(key)) is not None]
         odd = {v for v in numbers if not least <= v <= most}
         if odd:
@@ -321,7 +321,7 @@ def _other_sections(header: Header, amps: tuple[Amp, ...], shape: tuple[int, int
         return
     place = parse_section(str(detsec))
     if place is None:
-        yield _warning("DETSEC", detsec, "it is no section of the form [x1:x2,y1:y2]", _NO_PLACE)
+        yield _warning("DETSEC", detsec, "it is not a section of the form [x1:x2,y1:y2]", _NO_PLACE)
     elif place.shape != shape:
         text = f"the CCD has {shape[1]} columns and {shape[0]} rows without overscan"
         yield _warning("DETSEC", detsec, text, _NO_PLACE)

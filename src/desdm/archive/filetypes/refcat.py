@@ -1,4 +1,4 @@
-"""Reference catalogues: what `desdm.survey.refstars`, the reader of the astrometry and photometry codes, can read."""
+"""Reference catalogues in the forms that `desdm.survey.refstars` reads for astrometry and photometry."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from desdm.survey.refstars.record import Array
 
 
-def _readable(content: Content) -> Iterator[str]:
-    """Rule: the codes' own reader understands the file; `FileTypeError` says why not."""
+def _check_readable(content: Content) -> Iterator[str]:
+    """Rule: read the file with the codes' own reader, which raises `FileTypeError`; add its warnings to the findings."""
     from desdm.survey.refstars import stars_of
 
     stars = stars_of(content.data, content.hdus)
@@ -26,8 +26,8 @@ def _readable(content: Content) -> Iterator[str]:
     yield from ()
 
 
-def _covered(ra: Array, dec: Array) -> Outline | None:
-    """Return the outline of a catalogue's positions in degrees; None without any position."""
+def _outline_of(ra: Array, dec: Array) -> Outline | None:
+    """Return the outline of a catalogue's positions in degrees; None if there is no valid position."""
     import numpy as np
 
     good = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90.0)
@@ -50,7 +50,7 @@ def _catalogue(content: Content) -> Metadata:
 
     table, layout = table_of(content.data, content.hdus)
     version = content.stem.removesuffix(".fits")[:32]
-    return {**region(_covered(*layout.positions(table))), "version": version}
+    return {**region(_outline_of(*layout.positions(table))), "version": version}
 
 
 def _truth(content: Content) -> Metadata:
@@ -84,7 +84,7 @@ REFCAT = FileType(
     table="calibration",
     pattern=r"(?:chunk-|sim_refcat|tycho2|gaia|ps1|refcat|2mass|the_monster)[\w.-]*\.fits|\d+\.fits",
     directory="refcat",
-    rule=_readable,
+    rule=_check_readable,
     read_metadata=_catalogue,
     names_repeat=True,
 )

@@ -62,7 +62,7 @@ def attempts_named(conn: Connection, names: Sequence[tuple[str, int, int]]) -> l
 
 
 def no_such_run(conn: Connection, name: str) -> NotFoundError:
-    """The error for a name that is no run's: what lacks, and the runs of the unit (an exposure, a tile) of that name."""
+    """The error for a name that is not a run's: what lacks, and the runs of the unit (an exposure, a tile) of that name."""
     unit = exposure_name(int(name)) if name.isdecimal() and len(name) < 10 else name
     attempts = conn.execute(
         select(pfw_attempt.c.unitname, pfw_attempt.c.reqnum, pfw_attempt.c.attnum)
@@ -74,7 +74,7 @@ def no_such_run(conn: Connection, name: str) -> NotFoundError:
         runs = ", ".join(f"{u}_r{r}p{a:02d}" for u, r, a in attempts)
         return NotFoundError(f"{name} is a unit and not a run; its runs, the newest first: {runs}")
     if not _RUN.fullmatch(name):
-        return NotFoundError(f"{name!r} is no run; runs are named <unit>_r<req>p<att>, see: desdm status")
+        return NotFoundError(f"{name!r} is not a run; runs are named <unit>_r<req>p<att>, see: desdm status")
     return NotFoundError(f"no run {name}; see: desdm status")
 
 

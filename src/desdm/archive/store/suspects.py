@@ -1,4 +1,4 @@
-"""The SQL of suspect files: damaged ones, and those that were derived from them."""
+"""SQL of suspect files: damaged files, and files derived from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Suspect", "add_suspects", "drop_suspects", "suspects_of", "suspects_
 
 
 class Suspect(NamedTuple):
-    """One mark: a file, the damaged file that it was derived from (or itself), who marked it, when and why."""
+    """A suspect file: the damaged file from which it was derived (or itself), who marked it, when and why."""
 
     desfile_id: int
     cause_id: int
@@ -27,8 +27,8 @@ class Suspect(NamedTuple):
     reason: str
 
 
-def _marks(condition: ColumnElement[bool]) -> Executable:
-    """Return the statement for the marks that fulfil a condition."""
+def _select_suspects(condition: ColumnElement[bool]) -> Executable:
+    """Return the statement that selects suspects by a condition."""
     cause = desfile.alias("cause")
     return (
         select(
@@ -50,27 +50,27 @@ def _marks(condition: ColumnElement[bool]) -> Executable:
     )
 
 
-def _by(conn: Connection, column: ColumnElement[int], ids: Sequence[int]) -> list[Suspect]:
-    """Return the marks of which a column is one of the numbers."""
+def _suspects_where(conn: Connection, column: ColumnElement[int], ids: Sequence[int]) -> list[Suspect]:
+    """Return the suspects with one of the numbers in a column."""
     # Nearly always nothing is suspect; that is known without sending the numbers.
     if not ids or conn.execute(select(file_suspect.c.desfile_id).limit(1)).first() is None:
         return []
-    rows = conn.execute(_marks(among(conn, column)), {"among": packed(conn, ids)})
+    rows = conn.execute(_select_suspects(among(conn, column)), {"among": packed(conn, ids)})
     return list(map(Suspect._make, rows))
 
 
 def suspects_of(conn: Connection, ids: Sequence[int]) -> list[Suspect]:
-    """The marks of these files."""
-    return _by(conn, file_suspect.c.desfile_id, ids)
+    """Return the suspects among these files."""
+    return _suspects_where(conn, file_suspect.c.desfile_id, ids)
 
 
 def suspects_of_causes(conn: Connection, causes: Sequence[int]) -> list[Suspect]:
-    """The marks that these damaged files are the cause of."""
-    return _by(conn, file_suspect.c.cause_desfile_id, causes)
+    """Return the suspects caused by these damaged files."""
+    return _suspects_where(conn, file_suspect.c.cause_desfile_id, causes)
 
 
 def add_suspects(conn: Connection, pairs: Sequence[tuple[int, int]], who: str, reason: str) -> None:
-    """Mark files (file, cause), for one reason.
+    """Record files as suspect, for one reason.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def add_suspects(conn: Connection, pairs: Sequence[tuple[int, int]], who: str, r
     pairs
         Numbers of each suspect file and of the damaged file that is its cause.
     who
-        Login or program that marks them.
+        Login or program that suspects them.
     reason
         Why they are suspect.
     """
@@ -100,12 +100,12 @@ def add_suspects(conn: Connection, pairs: Sequence[tuple[int, int]], who: str, r
         )
 
 
-def drop_suspects(conn: Connection, marks: Sequence[Suspect]) -> None:
-    """Remove marks."""
-    for mark in marks:
+def drop_suspects(conn: Connection, suspects: Sequence[Suspect]) -> None:
+    """Delete suspects."""
+    for suspect in suspects:
         conn.execute(
             delete(file_suspect).where(
-                file_suspect.c.desfile_id == mark.desfile_id,
-                file_suspect.c.cause_desfile_id == mark.cause_id,
+                file_suspect.c.desfile_id == suspect.desfile_id,
+                file_suspect.c.cause_desfile_id == suspect.cause_id,
             )
         )

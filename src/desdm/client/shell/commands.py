@@ -44,7 +44,7 @@ def _find_tables(shell: Session, words: tuple[str, ...]) -> None:
 def _find_tables_with_column(shell: Session, words: tuple[str, ...]) -> None:
     """List tables by a pattern on their columns."""
     if len(words) != 1:
-        raise UsageError("find_tables_with_column COLUMN (% stands for anything)")
+        raise UsageError("find_tables_with_column COLUMN (% matches any characters)")
     columns, _ = shell.client.rows(
         "SELECT table_name, column_name, unit, description FROM tap_schema.columns"
     )
@@ -408,7 +408,7 @@ def _show_like(shell: Session, rows: pa.Table, column: str, pattern: str, kind: 
     elif pattern == "%":
         shell.answer(f"no {kind} yet")
     else:
-        shell.answer(f"no {kind} is called {pattern}; % stands for any characters: %{pattern.strip('%')}%")
+        shell.answer(f"no {kind} is called {pattern}; % matches any characters: %{pattern.strip('%')}%")
 
 
 def _bare(name: str) -> str:

@@ -109,7 +109,7 @@ def rewrite(path: Path, header: fits.Header) -> fits.Header:
     """Write the catalogue anew so that it conforms to FITS, with an image's identity in its primary header.
 
     The table LDAC_IMHEAD goes: its column name ``Field Header Card`` is against the standard's advice, and what
-    it says stands in the image. The program's own SEX keywords in it stay in the primary header; `as_ldac` makes it
+    it describes is in the image. The program's own SEX keywords in it stay in the primary header; `as_ldac` makes it
     again for the programs that insist on it.
 
     Parameters

@@ -1,4 +1,4 @@
-"""What detrending knows of each amplifier of an image on its way, and how the header keeps it true."""
+"""State of each amplifier during detrending, and its keywords in the header."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def write_states(header: fits.Header, states: list[State], unit: str) -> None:
         Value of BUNIT.
     """
     header["BUNIT"] = (unit, "unit of the image")
-    # What is not known must not stand in the unit, or the words, of the raw frame.
+    # Unknown values must not be given in the unit or the keywords of the raw frame.
     for state in states:
         for stem, known in (
             ("GAIN", state.gain is not None),

@@ -77,7 +77,7 @@ def detrend(
 
 
 class _Work:
-    """One CCD on its way."""
+    """One CCD that is being detrended."""
 
     def __init__(
         self, source: RawCCD | Planes, name: str, cal: Calibrations, recipe: Recipe, run: Pool

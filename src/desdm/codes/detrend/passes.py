@@ -186,7 +186,7 @@ def image_rows(
         if flat.size > 1:
             response = flat[y, first : first + count]
             for i in range(count):
-                # A dead pixel (or one that is no number) keeps its value, and is marked.
+                # A dead pixel (or one that is not a number) keeps its value, and is marked.
                 alive = response[i] > dead
                 d[i] = response[i] if alive else one
                 bits[i] |= np.int32(0) if alive else lost

@@ -29,80 +29,80 @@ class Line(NamedTuple):
 
 @compiled(fast=True)
 def _transform(image: npt.NDArray[np.float32], rows: int) -> npt.NDArray[np.float32]:
-    """Sums over all ``rows`` (a power of two) of lines that drift by 0 … rows-1 columns to the right.
+    """Return the sums over all ``rows`` (a power of two) along lines that move by 0 … rows-1 columns to the right.
 
-    Gives (rows, nx + rows): [s, x + rows - 1] is the sum of the line that begins in row 0 at column x and ends at x + s;
+    Shape (rows, nx + rows): [s, x + rows - 1] is the sum of the line that begins in row 0 at column x and ends at x + s;
     x may be as low as 1 - rows.
     """
     ny, nx = image.shape
     width = nx + rows
-    old = np.zeros((rows, 1, width), np.float32)
-    old[:ny, 0, rows - 1 : rows - 1 + nx] = image
+    sums = np.zeros((rows, 1, width), np.float32)
+    sums[:ny, 0, rows - 1 : rows - 1 + nx] = image
     m = 1
     while m < rows:
-        half = old.shape[0] // 2
+        half = sums.shape[0] // 2
         new = np.empty((half, 2 * m, width), np.float32)
         for b in range(half):
             for s in range(2 * m):
-                low, high, out = old[2 * b, s // 2], old[2 * b + 1, s // 2], new[b, s]
+                low, high, out = sums[2 * b, s // 2], sums[2 * b + 1, s // 2], new[b, s]
                 shift = (s + 1) // 2
                 for x in range(width - shift):
                     out[x] = low[x] + high[x + shift]
                 for x in range(width - shift, width):
                     out[x] = low[x]
-        old = new
+        sums = new
         m *= 2
-    lines: npt.NDArray[np.float32] = old[0]
+    lines: npt.NDArray[np.float32] = sums[0]
     return lines
 
 
 @compiled()
-def _best(
-    total: npt.NDArray[np.float32], count: npt.NDArray[np.float32], least: float
+def _most_significant(
+    total: npt.NDArray[np.float32], count: npt.NDArray[np.float32], min_count: float
 ) -> tuple[float, int, int]:
-    """Largest total/√count where count ≥ least; and its two indices."""
+    """Return the largest total/√count where count ≥ min_count, and its two indices."""
     best, bs, bx = 0.0, 0, 0
     for s in range(total.shape[0]):
         for x in range(total.shape[1]):
             n = count[s, x]
             t = total[s, x]
-            if n >= least and t > 0.0 and t * t > best * best * n:
+            if n >= min_count and t > 0.0 and t * t > best * best * n:
                 best, bs, bx = t / np.sqrt(n), s, x
     return best, bs, bx
 
 
 def strongest_line(
-    values: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_], least: float
+    values: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_], min_count: float
 ) -> Line | None:
-    """The line along which the mean of ``values`` is most significant.
+    """Return the line along which the mean of ``values`` is most significant.
 
     Parameters
     ----------
     values
         (ny, nx) S/N of each pixel: mean 0, scatter 1 without a streak.
     valid
-        (ny, nx) false where a pixel says nothing.
-    least
-        Valid pixels that a line must have.
+        (ny, nx) false where a pixel is masked.
+    min_count
+        Smallest number of valid pixels of a line.
 
     Returns
     -------
     Line or None
-        Clipped to the image; None: no line is long enough.
+        The line within the image; None if no line has enough pixels.
     """
     image = np.where(valid, values, np.float32(0)).astype(np.float32)
     weight = valid.astype(np.float32)
     best: Line | None = None
-    for turned in (False, True):
+    for transposed in (False, True):
         for mirrored in (False, True):
-            a, n = (image.T, weight.T) if turned else (image, weight)
+            a, n = (image.T, weight.T) if transposed else (image, weight)
             if mirrored:
                 a, n = a[:, ::-1], n[:, ::-1]
             ny, nx = a.shape
             rows = 1 << max(ny - 1, 1).bit_length()
             total = _transform(np.ascontiguousarray(a), rows)
             count = _transform(np.ascontiguousarray(n), rows)
-            snr, s, at = _best(total, count, least)
+            snr, s, at = _most_significant(total, count, min_count)
             if snr <= (best.snr if best else 0.0):
                 continue
             x0 = float(at - rows + 1)
@@ -110,7 +110,7 @@ def strongest_line(
             ends = _clip(x0, 0.0, x1, float(ny - 1), nx)
             if mirrored:
                 ends = (nx - 1 - ends[0], ends[1], nx - 1 - ends[2], ends[3])
-            if turned:
+            if transposed:
                 ends = (ends[1], ends[0], ends[3], ends[2])
             best = Line(*ends, snr)
     return best

@@ -1,4 +1,4 @@
-"""Satellites' streaks in one CCD: detection of lines in the binned image, measurement and mask on the pixels."""
+"""Satellite streaks in one CCD: detection in the binned image, measurement and mask in the pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from desdm.codes.immask.profile import Profile, straighten, tune
 from desdm.codes.immask.radon import Line, strongest_line
 from desdm.pixels.bins import bin_sums
 
-__all__ = ["Streak", "StreakLimits", "find_streaks", "look_along", "mask_streak"]
+__all__ = ["Streak", "StreakLimits", "find_streaks", "mask_streak", "measure_streak"]
 
 Image = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
@@ -22,21 +22,34 @@ Flags = npt.NDArray[np.bool_]
 class StreakLimits:
     """Thresholds of the search.
 
-    ``binning`` pixels a side; ``detect`` S/N of the whole line; ``confirm`` S/N that the median of its pieces must
-    have against the line's surroundings, and ``even`` the part of them that must be about equally bright (a row of
-    stars fulfils neither); ``widest`` Gaussian width in pixels (a near satellite is out of focus by some 2 arcsec);
-    ``faintest``: masked is where the streak's light exceeds this part of the sky's σ; ``most``: streaks looked for;
-    ``shortest`` length in pixels.
+    Attributes
+    ----------
+    binning
+        Side of a block, pixels.
+    detect_snr
+        Least S/N of the whole line.
+    confirm_snr
+        Least S/N of the median of the line's pieces against their surroundings.
+    uniform_fraction
+        Least fraction of the pieces that are about equally bright; a row of stars has neither.
+    max_sigma
+        Largest Gaussian width, pixels; a near satellite is out of focus by some 2 arcsec.
+    mask_level
+        Pixels are masked where the streak's light exceeds this fraction of the sky's σ.
+    max_streaks
+        Largest number of streaks.
+    min_length
+        Least length, pixels.
     """
 
     binning: int = 4
-    detect: float = 8.0
-    confirm: float = 7.5
-    even: float = 0.6
-    widest: float = 4.0
-    faintest: float = 0.5
-    most: int = 8
-    shortest: float = 150.0
+    detect_snr: float = 8.0
+    confirm_snr: float = 7.5
+    uniform_fraction: float = 0.6
+    max_sigma: float = 4.0
+    mask_level: float = 0.5
+    max_streaks: int = 8
+    min_length: float = 150.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +74,8 @@ class Streak:
         return float(np.hypot(self.x2 - self.x1, self.y2 - self.y1))
 
 
-def binned(image: Image, bad: Flags, noise: float, size: int) -> tuple[Image, Flags]:
-    """S/N of blocks of ``size``² pixels above their surroundings, and which say something (half of their pixels good).
+def block_snr(image: Image, bad: Flags, noise: float, size: int) -> tuple[Image, Flags]:
+    """Return the S/N of blocks of ``size``² pixels above their surroundings, and the valid blocks.
 
     Parameters
     ----------
@@ -91,7 +104,7 @@ def binned(image: Image, bad: Flags, noise: float, size: int) -> tuple[Image, Fl
 
 
 def _background(mean: npt.NDArray[np.float64], valid: Flags, size: int) -> npt.NDArray[np.float64]:
-    """Medians of ``size``² blocks, each block's own value: a streak covers too little of a block to move it."""
+    """Return the median of each block of ``size``² values, which a streak hardly changes."""
     ny, nx = mean.shape
     pad = ((0, -ny % size), (0, -nx % size))
     full = np.pad(np.where(valid, mean, np.nan), pad, constant_values=np.nan)
@@ -103,8 +116,8 @@ def _background(mean: npt.NDArray[np.float64], valid: Flags, size: int) -> npt.N
     return np.asarray(np.repeat(np.repeat(middle, size, 0), size, 1)[:ny, :nx])
 
 
-def compact(snr: Image, level: float = 4.0) -> Flags:
-    """Bins under stars and galaxies: connected bright bins of a roundish shape."""
+def compact_source_mask(snr: Image, level: float = 4.0) -> Flags:
+    """Return the blocks of stars and galaxies: connected bright blocks that are not elongated."""
     labels, count = ndimage.label(snr > level, structure=np.ones((3, 3), bool))
     if count == 0:
         return np.zeros(snr.shape, bool)
@@ -130,7 +143,7 @@ def compact(snr: Image, level: float = 4.0) -> Flags:
 
 
 def find_streaks(image: Image, bad: Flags, noise: float, limits: StreakLimits | None = None) -> list[Streak]:
-    """Streaks of one CCD, the strongest first.
+    """Return the streaks of one CCD, the most significant first.
 
     Parameters
     ----------
@@ -140,22 +153,24 @@ def find_streaks(image: Image, bad: Flags, noise: float, limits: StreakLimits | 
         (ny, nx) true where a pixel is masked.
     noise
         σ of one pixel's sky in electrons.
+    limits
+        Thresholds; None for the defaults.
 
     Returns
     -------
     list of Streak
-        At most ``limits.most``.
+        At most ``limits.max_streaks``.
     """
     limits = limits or StreakLimits()
     size = limits.binning
-    snr, valid = binned(image, bad, noise, size)
-    valid &= ~compact(snr)
+    snr, valid = block_snr(image, bad, noise, size)
+    valid &= ~compact_source_mask(snr)
     # A star that was left may count for little more than noise; a bright streak still adds up over its whole length.
     snr = np.clip(snr, -4.0, 4.0)
     streaks: list[Streak] = []
-    for _ in range(2 * limits.most):
-        line = strongest_line(snr, valid, limits.shortest / size / 1.5)
-        if line is None or line.snr < limits.detect or len(streaks) == limits.most:
+    for _ in range(2 * limits.max_streaks):
+        line = strongest_line(snr, valid, limits.min_length / size / 1.5)
+        if line is None or line.snr < limits.detect_snr or len(streaks) == limits.max_streaks:
             break
         middle = (size - 1) / 2.0
         ends = (
@@ -164,15 +179,15 @@ def find_streaks(image: Image, bad: Flags, noise: float, limits: StreakLimits | 
             line.x2 * size + middle,
             line.y2 * size + middle,
         )
-        streak = look_along(image, bad, noise, ends, limits, reach=2.0 * size)
+        streak = measure_streak(image, bad, noise, ends, limits, reach=2.0 * size)
         if streak is not None:
             streaks.append(streak)
-        _forget(snr, valid, line, 2.0 if streak is None else max(streak.half / size, 1.0) + 1.5)
+        _exclude_line(snr, valid, line, 2.0 if streak is None else max(streak.half / size, 1.0) + 1.5)
     return streaks
 
 
-def _forget(snr: Image, valid: Flags, line: Line, width: float) -> None:
-    """Take a line's bins out of the search."""
+def _exclude_line(snr: Image, valid: Flags, line: Line, width: float) -> None:
+    """Mark the blocks of a line as invalid."""
     yy, xx = np.ogrid[: snr.shape[0], : snr.shape[1]]
     length = max(np.hypot(line.x2 - line.x1, line.y2 - line.y1), 1e-6)
     ux, uy = (line.x2 - line.x1) / length, (line.y2 - line.y1) / length
@@ -180,7 +195,7 @@ def _forget(snr: Image, valid: Flags, line: Line, width: float) -> None:
     valid &= np.abs(across) > width
 
 
-def look_along(
+def measure_streak(
     image: Image,
     bad: Flags,
     noise: float,
@@ -188,48 +203,58 @@ def look_along(
     limits: StreakLimits,
     *,
     reach: float,
-    confirm: float | None = None,
+    min_snr: float | None = None,
 ) -> Streak | None:
-    """Measure what lies along a line that is known to within ``reach`` pixels at both ends.
+    """Measure a streak near a line.
 
     Parameters
     ----------
+    image
+        (ny, nx) electrons, sky subtracted.
+    bad
+        (ny, nx) true where a pixel is masked.
+    noise
+        σ of one pixel's sky in electrons.
     ends
         x1, y1, x2, y2 in pixels from 0.
-    confirm
-        Least S/N, instead of ``limits.confirm``: smaller where another CCD has detected the streak.
+    limits
+        Thresholds.
+    reach
+        Uncertainty of the position at both ends, pixels.
+    min_snr
+        Least S/N instead of ``limits.confirm_snr``; smaller if another CCD has detected the streak.
 
     Returns
     -------
     Streak or None
-        None: nothing significant is there, or only in few pieces of the line.
+        None if nothing is significant, or only few pieces of the line are.
     """
     strip = straighten(image, bad, noise, ends, reach + 16.0)
     if strip is None:
         return None
     tuned: Profile | None = tune(strip, reach)
-    if tuned is None or tuned.middle_snr < (limits.confirm if confirm is None else confirm):
+    if tuned is None or tuned.middle_snr < (limits.confirm_snr if min_snr is None else min_snr):
         return None
-    if tuned.even < limits.even or tuned.sigma > limits.widest:
+    if tuned.even < limits.uniform_fraction or tuned.sigma > limits.max_sigma:
         return None
     # Nothing of a fainter one would be masked. Fringes that no template took away are straight over some hundred
     # pixels, but faint; where another CCD has detected the streak, half of its light suffices.
-    if tuned.peak < limits.faintest * noise * (1.0 if confirm is None else 0.5):
+    if tuned.peak < limits.mask_level * noise * (1.0 if min_snr is None else 0.5):
         return None
-    half = tuned.sigma * np.sqrt(2.0 * np.log(max(tuned.peak / (limits.faintest * noise), 1.0 + 1e-9)))
+    half = tuned.sigma * np.sqrt(2.0 * np.log(max(tuned.peak / (limits.mask_level * noise), 1.0 + 1e-9)))
     half = float(np.clip(half, tuned.sigma, reach + 14.0))
     x1, y1, x2, y2 = tuned.ends
     streak = Streak(x1, y1, x2, y2, half, tuned.peak, tuned.sigma, tuned.snr)
-    if streak.length < limits.shortest and confirm is None:
+    if streak.length < limits.min_length and min_snr is None:
         return None
     return _to_border(streak, image.shape, strip.step)
 
 
 def _to_border(streak: Streak, shape: tuple[int, ...], near: float) -> Streak:
-    """A streak that ends within two pieces of the CCD's border runs on to it, and a little beyond."""
+    """Extend a streak that ends within two pieces of the CCD's border beyond it."""
     ux, uy = (streak.x2 - streak.x1) / streak.length, (streak.y2 - streak.y1) / streak.length
 
-    def run(x: float, y: float, sx: float, sy: float) -> tuple[float, float]:
+    def extend(x: float, y: float, sx: float, sy: float) -> tuple[float, float]:
         to_x = (shape[1] - 1 - x) / sx if sx > 0 else -x / sx if sx < 0 else np.inf
         to_y = (shape[0] - 1 - y) / sy if sy > 0 else -y / sy if sy < 0 else np.inf
         left = min(to_x, to_y)
@@ -237,13 +262,13 @@ def _to_border(streak: Streak, shape: tuple[int, ...], near: float) -> Streak:
         more = left + 4.0 * streak.half + 2.0 if left <= 2.5 * near + streak.half else 0.0
         return x + more * sx, y + more * sy
 
-    x1, y1 = run(streak.x1, streak.y1, -ux, -uy)
-    x2, y2 = run(streak.x2, streak.y2, ux, uy)
+    x1, y1 = extend(streak.x1, streak.y1, -ux, -uy)
+    x2, y2 = extend(streak.x2, streak.y2, ux, uy)
     return replace(streak, x1=x1, y1=y1, x2=x2, y2=y2)
 
 
 def mask_streak(shape: tuple[int, int], streak: Streak) -> Flags:
-    """True within ``half`` pixels of the axis, between the ends."""
+    """Return the mask of a streak: true within ``half`` pixels of the axis, between the ends."""
     out = np.zeros(shape, bool)
     ux, uy = (streak.x2 - streak.x1) / streak.length, (streak.y2 - streak.y1) / streak.length
     y0 = max(int(min(streak.y1, streak.y2) - streak.half - 1), 0)

@@ -13,7 +13,7 @@ from desdm.codes.immask.connect import connect
 from desdm.codes.immask.cosmics import Limits, find_cosmics
 from desdm.codes.immask.groups import groups
 from desdm.codes.immask.seeing import measure_seeing
-from desdm.codes.immask.streaks import Streak, StreakLimits, find_streaks, look_along, mask_streak
+from desdm.codes.immask.streaks import Streak, StreakLimits, find_streaks, mask_streak, measure_streak
 from desdm.codes.immask.table import (
     FOUND,
     CcdStreaks,
@@ -74,7 +74,7 @@ def immask(task: Task) -> None:
     streaks = find_streaks(image, bad | rays, noise, limits)
     for streak in streaks:
         planes.msk[mask_streak(planes.shape, streak)] |= int(MaskBit.STREAK)
-    if len(streaks) == limits.most:
+    if len(streaks) == limits.max_streaks:
         task.finding(2, f"{name}: {len(streaks)} streaks, as many as are looked for; is this sky or a fault?")
     area = float(np.count_nonzero(planes.msk & int(MaskBit.STREAK)) / planes.msk.size)
     task.metric("streaks", len(streaks), text="satellite streaks found on the CCD")
@@ -142,14 +142,14 @@ def _here(
     if row.status == FOUND:
         return row.streak
     s = row.streak
-    return look_along(
+    return measure_streak(
         image,
         bad,
         noise,
         (s.x1, s.y1, s.x2, s.y2),
         limits,
         reach=task.number("reach", 12.0),
-        confirm=task.number("confirm_predicted", 4.0),
+        min_snr=task.number("confirm_predicted", 4.0),
     )
 
 
@@ -203,13 +203,13 @@ def _streak_limits(task: Task) -> StreakLimits:
     """Return the limits of the streak detection from the settings."""
     return StreakLimits(
         binning=int(task.number("binning", 4)),
-        detect=task.number("streak_detect", 8.0),
-        confirm=task.number("streak_confirm", 7.5),
-        faintest=task.number("faintest", 0.5),
-        even=task.number("streak_even", 0.6),
-        widest=task.number("widest", 4.0),
-        most=int(task.number("most_streaks", 8)),
-        shortest=task.number("shortest", 150.0),
+        detect_snr=task.number("streak_detect", 8.0),
+        confirm_snr=task.number("streak_confirm", 7.5),
+        mask_level=task.number("faintest", 0.5),
+        uniform_fraction=task.number("streak_even", 0.6),
+        max_sigma=task.number("widest", 4.0),
+        max_streaks=int(task.number("most_streaks", 8)),
+        min_length=task.number("shortest", 150.0),
     )
 
 

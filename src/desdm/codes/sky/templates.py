@@ -47,7 +47,7 @@ class Templates:
 
 @compiled()
 def _solve(matrix: F8, right: F8, n: int) -> None:
-    """Solve a small symmetric positive system in place by Cholesky; the answer stands in ``right``."""
+    """Solve a small symmetric positive system in place by Cholesky; the solution replaces ``right``."""
     for i in range(n):
         for j in range(i + 1):
             s = matrix[i, j]

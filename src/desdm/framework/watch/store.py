@@ -247,7 +247,7 @@ def _comment_now(row: Row[*tuple[Any, ...]]) -> str | None:
     if not lost or process_exists(row.submitter_host, row.submitter_pid, row.submitter_start):
         return None if row.comment is None else str(row.comment)
     next_ = f"next: desdm resume {RunName(row.unitname, row.reqnum, row.attnum).text}"
-    return f"its submitter went away{' before it began' if row.state == _PLANNED else ''}; {next_}"
+    return f"its submitter is no longer running{' before it began' if row.state == _PLANNED else ''}; {next_}"
 
 
 def _state_now(row: Row[*tuple[Any, ...]]) -> str:

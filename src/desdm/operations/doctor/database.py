@@ -151,7 +151,7 @@ def _server(database: Database) -> Iterator[Check]:
 
 
 def _attempts(database: Database) -> Iterator[Check]:
-    """Runs whose submitter went away."""
+    """Runs whose submitter is no longer running."""
     with database.read() as conn:
         open_ones = store.unfinished(conn)
     stale = [a for a in open_ones if a.state is AttemptState.RUNNING and not is_in_progress(a)]

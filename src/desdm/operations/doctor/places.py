@@ -89,7 +89,9 @@ def check_archive(archive: Archive, database: Database) -> Iterator[Check]:
     try:
         if not archive.root.is_dir():
             yield Check(
-                "archive", State.PROBLEM, f"{archive.root} is no directory; mount it, or correct archive.root"
+                "archive",
+                State.PROBLEM,
+                f"{archive.root} is not a directory; mount it, or correct archive.root",
             )
             return
         with tempfile.NamedTemporaryFile(dir=archive.root, prefix=".doctor-") as file:

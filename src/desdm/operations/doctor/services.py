@@ -101,7 +101,7 @@ def _ports(pid: int) -> list[int]:
     with suppress(OSError):
         for fd in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(OSError):
-                target = os.readlink(fd)  # noqa: PTH115 - "socket:[…]" is no path
+                target = os.readlink(fd)  # noqa: PTH115 - "socket:[…]" is not a path
                 if target.startswith("socket:["):
                     sockets.add(target[8:-1])
     ports = []

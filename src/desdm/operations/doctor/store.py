@@ -1,4 +1,4 @@
-"""The SQL of the checks: the server's version and clock, and what attempts and copies stand in doubt."""
+"""The SQL of the checks: the server's version and clock, and which attempts and copies are doubtful."""
 
 from __future__ import annotations
 

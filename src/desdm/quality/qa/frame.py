@@ -147,7 +147,7 @@ def open_image(path: Path) -> Opened:
     NotFoundError
         There is no such file.
     FileTypeError
-        It is no FITS file, is damaged, or holds no image.
+        It is not a FITS file, is damaged, or holds no image.
     """
     if not path.is_file():
         raise NotFoundError(f"{path}: no such file")

@@ -241,7 +241,7 @@ def _mask_for(
         chosen = planes or every
         alike = _alike(other, chosen, opened, numbers)
         if not alike:
-            raise FileTypeError(f"{path}: it is no mask of {opened.path.name}; their shapes differ")
+            raise FileTypeError(f"{path}: it is not a mask of {opened.path.name}; their shapes differ")
         name = next(name for n, name, _ in other.images if n == chosen[0])
         translate = translator(name, other.header(chosen[0]))
         return _Mask(*read_bits(other, _moved(layout, alike), block, translate)), path
@@ -290,7 +290,7 @@ def _title(path: Path, cards: Mapping[str, Any], numbers: list[int]) -> str:
         who = identity(_header(cards))
     except (FileTypeError, ValueError):
         who = {}
-    # Where a header has no detector's name, the HDU's name stands in for it, and a plane's name is none.
+    # Where a header has no detector's name, the HDU's name is used instead, but not a plane's name.
     named = who.get("CCDNAME", "SCI") not in ("SCI", "MSK", "WGT")
     parts = []
     if cards.get("TILENAME"):

@@ -64,7 +64,7 @@ def translate(pattern: str) -> Translated:
     Raises
     ------
     WCLError
-        It is no regular expression, or holds what the other dialects do not have.
+        It is not a regular expression, or holds what the other dialects do not have.
     """
     try:
         raw = pattern.encode()

@@ -137,7 +137,7 @@ class Matcher:
         return Selection(self, execname)
 
     def span(self, at: int, line: bytes) -> tuple[int, int] | None:
-        """Give where pattern number ``at`` first stands in a line."""
+        """Return the place of the first match of pattern number ``at`` in a line."""
         with self._lock:
             return self._first(self._found[at], line)
 

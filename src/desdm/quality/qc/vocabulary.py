@@ -53,7 +53,7 @@ def from_wcl(tree: Mapping[str, str | Tree], document: Document | None = None) -
     Raises
     ------
     WCLError
-        A section or key is unknown, a value is no number where one must stand, or an expression is wrong.
+        A section or key is unknown, a value is not a number where one is required, or an expression is wrong.
     """
     root = tree.get("qcf")
     base: tuple[str, ...] = ("qcf",) if isinstance(root, dict) else ()

@@ -62,7 +62,11 @@ class ReleaseIndex:
 
     def folders_for(self, access: Access) -> dict[str, Folder]:
         """Return the folders with a file that the caller may read."""
-        return self.folders if access.whole(self.release) else folders_of(access.files(self.release))
+        return (
+            self.folders
+            if access.visible_completely(self.release)
+            else folders_of(access.files(self.release))
+        )
 
     @cached_property
     def outlines(self) -> Outlines:

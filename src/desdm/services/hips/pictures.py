@@ -48,7 +48,7 @@ class Pictures:
         ReleaseFile or None
             None if there is no such file, or the caller may not see it.
         """
-        if not access.whole(release):
+        if not access.visible_completely(release):
             return None
         return self._indexes.of(release.name, access.caller).by_path.get(f"hips/{path}")
 

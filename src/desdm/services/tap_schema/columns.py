@@ -12,7 +12,7 @@ __all__ = ["ARROW", "KEYS", "TABLES", "TEXTS", "Key"]
 
 
 class Key(NamedTuple):
-    """A column of a table whose values stand in a column of another."""
+    """A foreign key: a column whose values are in a column of another table."""
 
     id: str
     table: str

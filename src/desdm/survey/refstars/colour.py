@@ -162,7 +162,7 @@ def colour_terms(section: Mapping[str, Any], where: str) -> tuple[ColourTerm, ..
     for system, bands in section.items():
         if not isinstance(bands, Mapping):
             raise UsageError(
-                f"{where}: colour_terms: {system!r} is no section; write <{system}> … </{system}>"
+                f"{where}: colour_terms: {system!r} is not a section; write <{system}> … </{system}>"
             )
         try:
             known = System(system.lower())

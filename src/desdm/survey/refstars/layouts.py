@@ -30,7 +30,7 @@ Rows: TypeAlias = npt.NDArray[np.intp]
 UNTOLD_EPOCH = 2015.5
 #: Degrees; right ascensions run from 0 or from -180, and where a field crosses 0 some catalogues count on.
 _WESTMOST, _EASTMOST = -180.0, 540.0
-#: What stands for no angle.
+#: Values that mean no angle.
 _NO_ANGLE = (-99.0, -999.0, -9999.0)
 
 #: Gaia's zero points, AB less Vega: DR2 (Evans et al. 2018, A&A 616, A4) and EDR3 (Riello et al. 2021, A&A 649, A3).
@@ -57,7 +57,7 @@ class Layout:
         return table.numeric(self.ra) and table.numeric(self.dec) and self.matches(table)
 
     def positions(self, table: BinTable) -> tuple[Array, Array]:
-        """Right ascension (0 to 360) and declination of all rows, degrees; NaN where one of them is no angle."""
+        """Right ascension (0 to 360) and declination of all rows, degrees; NaN where one of them is not an angle."""
         stored = [table.numbers(name) for name in (self.ra, self.dec)]
         ra, dec = (
             degrees(v, table.unit(name), self.unit, name)
@@ -88,14 +88,14 @@ def _positive(values: Array) -> Array:
 _BRIGHTEST, _FAINTEST, _WORST = -5.0, 40.0, 10.0
 #: mas a year; error of motions whose catalogue has no column of errors: as good as Gaia's faint ones.
 _MOTION_ERROR = 0.5
-#: What stands in both coordinates of a motion that was not measured.
+#: Value of both coordinates of a motion that was not measured.
 _NO_MOTION = (-99.0, -999.0, -9999.0)
 
 
 def _magnitudes(
     table: BinTable, names: tuple[str, str], keep: Rows, count: int, findings: list[str]
 ) -> tuple[Array, Array, str] | None:
-    """Magnitudes and errors of two columns and the zero point that TUNIT tells; None, with a finding: it is no magnitude.
+    """Return magnitudes and errors of two columns, and the zero point of TUNIT; None, with a finding, for other units.
 
     A number that stands for "not measured" is NaN.
     """

@@ -119,7 +119,7 @@ def julian_years(values: Array, column: str) -> Array:
     out[unix] = year_of_mjd(values[unix] / 86400.0 + 40587.0)
     if known.any() and not (year | mjd | jd | unix).any():
         first = float(values[known][0])
-        raise FileTypeError(f"column {column} holds {first:g}, which is no year, MJD, JD or Unix time")
+        raise FileTypeError(f"column {column} holds {first:g}, which is not a year, MJD, JD or Unix time")
     return out
 
 
@@ -129,7 +129,7 @@ _MAGNITUDE = re.compile(r"(ab|vega|st)?(m?)mag(?:nitude)?s?(ab|vega|st)?")
 def magnitude_unit(unit: str) -> tuple[float, str] | None:
     """Magnitudes of one unit (``mag``, ``mmag``) and the zero point in it: ``ab``, ``vega``, ``st``, or empty if untold.
 
-    ``ABmag``, ``mag(AB)``, ``Vega mag`` and the like are known; None: it is no unit of magnitude.
+    ``ABmag``, ``mag(AB)``, ``Vega mag`` and the like are known; None: it is not a unit of magnitude.
     """
     word = re.sub(r"[\s()_.\[\]-]", "", unit.lower())
     if not word:

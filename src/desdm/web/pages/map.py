@@ -49,13 +49,13 @@ def routes(services: Services) -> list[BaseRoute]:
         headers = {"Cache-Control": "private, " + ("no-cache" if release.proprietary else "max-age=86400")}
         if file is not None:
             return Response(await pictures.read(file), media_type=file.mime, headers=headers)
-        if access.whole(release) and _TILE.fullmatch(path.partition("/")[2]):
+        if access.visible_completely(release) and _TILE.fullmatch(path.partition("/")[2]):
             return Response(_empty_tile(), media_type="image/png", headers=headers)
         access.refuse(request.path_params["release"])
         # A caller who may see only tables of a release gets the same response as for one that does not exist.
         raise (
             NotFoundError(f"there is nothing at {request.url.path}")
-            if access.whole(release)
+            if access.visible_completely(release)
             else no_release(request.path_params["release"])
         )
 

@@ -62,7 +62,7 @@ def _all_visible(access: Access) -> list[VisibleRelease]:
             replace(release, erratum_of=access.erratum_of(release)),
             tuple(access.tables(release)),
             access.files(release),
-            access.whole(release),
+            access.visible_completely(release),
         )
         for release in access.releases()
     ]

@@ -78,12 +78,12 @@ class Expressions:
         """Write an operand of arithmetic, whose check for overflow may be left to the result."""
         if scope.groups is None or scope.in_aggregate:
             return self._value(node, scope)
-        before = len(scope.loose)
+        before = len(scope.ungrouped)
         fragment = self._value(node, scope)
         checked_value = checked(fragment)
         if checked_value.sql and checked_value.sql in scope.groups:
             # The engines recognise an expression of GROUP BY by its text.
-            del scope.loose[before:]
+            del scope.ungrouped[before:]
             return checked_value
         return fragment
 
@@ -140,7 +140,7 @@ class Expressions:
             and owner is scope
             and column.sql not in owner.groups
         ):
-            owner.loose.append((column.name, node.at))
+            owner.ungrouped.append((column.name, node.at))
         return Fragment(column.sql, column.kind, node.at, column.meta, column=column)
 
     def _chain(self, node: nodes.Chain, scope: Scope) -> Fragment:

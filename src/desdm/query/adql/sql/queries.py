@@ -252,8 +252,8 @@ class Queries:
 
     def _grouped(self, scope: Scope) -> None:
         """Raise if a column is neither in GROUP BY nor within an aggregate."""
-        if scope.loose:
-            name, at = scope.loose[0]
+        if scope.ungrouped:
+            name, at = scope.ungrouped[0]
             raise QueryError(f"{name} must appear in GROUP BY or within an aggregate such as MAX", *at)
 
     def _items(self, node: nodes.Select, scope: Scope) -> list[tuple[str, Fragment]]:
@@ -267,12 +267,12 @@ class Queries:
                     raise QueryError("* needs a table in FROM", *item.at)
                 for c in columns:
                     if scope.groups is not None and c.sql not in scope.groups:
-                        scope.loose.append((c.name, item.at))
+                        scope.ungrouped.append((c.name, item.at))
                     items.append((c.name, Fragment(c.sql, c.kind, item.at, c.meta, column=c)))
                 continue
             fragment = self.expressions.value(item.value, scope)
             if fragment.kind == "condition":
-                raise QueryError("a condition cannot stand in the select list", *item.value.at)
+                raise QueryError("a condition cannot be an item of the select list", *item.value.at)
             items.append((_name_of(item, number), fragment))
             if item.alias is not None:
                 aliases.append((item.alias.text, fragment))
@@ -287,7 +287,8 @@ class Queries:
         if isinstance(value, nodes.Literal) and value.kind == "number":
             if not value.text.isdigit() or not 1 <= int(value.text) <= len(items):
                 raise QueryError(
-                    f"ORDER BY {value.text}: the select list has {len(items)} columns", *value.at
+                    f"ORDER BY {value.text}: the select list has {len(items)} {'column' if len(items) == 1 else 'columns'}",
+                    *value.at,
                 )
             return f"{items[int(value.text) - 1]}{way}"
         alias = None
@@ -299,7 +300,7 @@ class Queries:
         if fragment.constant is not None:
             return f"(SELECT 1){way}"
         if distinct and fragment.sql not in items:
-            raise QueryError("with DISTINCT, ORDER BY takes only what stands in the select list", *value.at)
+            raise QueryError("with DISTINCT, ORDER BY takes only items of the select list", *value.at)
         return f"{fragment.sql}{way}"
 
 

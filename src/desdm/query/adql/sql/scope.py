@@ -64,7 +64,7 @@ class Scope:
         SQL of the expressions of GROUP BY; None: the query has no groups.
     in_aggregate
         Whether the argument of an aggregate is being written.
-    loose
+    ungrouped
         Columns named outside an aggregate that the query does not group by.
     """
 
@@ -74,7 +74,7 @@ class Scope:
     aliases: list[tuple[str, Fragment]] = field(default_factory=list)
     items: list[tuple[str, Fragment]] = field(default_factory=list)
     groups: frozenset[str] | None = None
-    loose: list[tuple[str, Place]] = field(default_factory=list)
+    ungrouped: list[tuple[str, Place]] = field(default_factory=list)
     in_aggregate: bool = False
 
     def alias(self, ident: Ident) -> Fragment | None:
