@@ -9,10 +9,11 @@ from sqlalchemy import select, update
 
 from desdm.accounts import people, rights, sessions, store, tokens
 from desdm.accounts.clock import now
-from desdm.accounts.model import MATRIX, Action, Caller, Person
+from desdm.accounts.model import MATRIX, OFFICES, Action, Caller, Person
 from desdm.errors import AccessDenied, ConflictError, NotFoundError, UsageError
 from desdm.schema import access_token
 from desdm.schema.database import Database
+from desdm.schema.operationstates import Office
 from desdm.schema.service import browser_session
 from desdm.schema.states import Role
 
@@ -55,10 +56,18 @@ def test_the_matrix_is_what_the_survey_agreed() -> None:
     public = {Action.READ, Action.ASYNC, Action.UPLOAD, Action.BATCH}
     collaborator = public | {Action.MYDB, Action.TOKEN}
     operator = collaborator | {Action.SEE_JOBS, Action.SEE_DRAFTS, Action.DENIALS}
+    operator |= {Action.SEE_OPERATIONS, Action.OPERATE}
+    desk = {Action.JUDGE, Action.POLICY, Action.ANSWER}
     assert tokens.actions_of(Role.PUBLIC) == public
     assert tokens.actions_of(Role.COLLABORATOR) == collaborator
     assert tokens.actions_of(Role.OPERATOR) == operator
-    assert tokens.actions_of(Role.ADMIN) == operator | {Action.PEOPLE} == set(Action)
+    assert tokens.actions_of(Role.ADMIN) == operator | desk | {Action.PEOPLE} == set(Action)
+    assert {
+        Office.OPERATOR: {Action.SEE_OPERATIONS, Action.OPERATE},
+        Office.QA: {Action.SEE_OPERATIONS, Action.JUDGE},
+        Office.PROD_SCI: {Action.SEE_OPERATIONS, Action.OPERATE, Action.JUDGE, Action.POLICY},
+        Office.WG_MEMBER: {Action.ANSWER},
+    } == OFFICES
     assert Caller().actions == public
 
 

@@ -164,6 +164,8 @@ PROBES: dict[str, tuple[Probe, ...]] = {
     "/feed.xml": (_list("/feed.xml"),),
     "/static/{name:path}": (),
     "/health": (),
+    "/ops": (),
+    "/qa/review": (),
 }
 #: Jobs belong to their owner: others are refused, whatever release the job is about.
 JOB = re.compile(r"/(tap|soda|api/cutouts)/async/\{job\}(/.*)?")

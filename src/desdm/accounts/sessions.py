@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from desdm.accounts import people, store, tokens
 from desdm.accounts.clock import now
-from desdm.accounts.model import Caller, Session
+from desdm.accounts.model import Action, Caller, Session
 from desdm.errors import AccessDenied
 from desdm.schema.database import Database
 
@@ -47,9 +47,8 @@ def begin(database: Database, state: Database, login: str, password: str, browse
         store.add_session(
             conn,
             tokens.digest(secret),
-            Session(
-                person.login, person.session_generation, tokens.actions_of(person.role), at + LASTS, None
-            ),
+            # All actions: role and offices, which may change meanwhile, narrow them at each request.
+            Session(person.login, person.session_generation, frozenset(Action), at + LASTS, None),
             browser=browser[:80],
             created_at=at,
         )

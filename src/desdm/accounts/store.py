@@ -7,13 +7,15 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
-from desdm.accounts.model import Action, Denial, NewToken, Person, Right, Session, Token
-from desdm.schema import access_token, data_right, person
+from desdm.accounts.model import Action, Denial, HeldOffice, NewToken, Person, Right, Session, Token
+from desdm.schema import access_token, data_right, person, person_office
+from desdm.schema.operationstates import Office
 from desdm.schema.service import access_denial, browser_session, token_use
 from desdm.schema.states import Role
 
 __all__ = [
     "add_denial",
+    "add_office",
     "add_person",
     "add_right",
     "add_session",
@@ -24,10 +26,13 @@ __all__ = [
     "drop_right",
     "drop_rights_to",
     "drop_sessions_before",
+    "end_office",
     "end_session",
     "end_sessions",
     "keep_denials",
     "last_uses",
+    "offices",
+    "offices_of",
     "password_hash",
     "people",
     "revoke_tokens",
@@ -419,3 +424,61 @@ def denials(conn: Connection, count: int = 100, login: str | None = None) -> lis
         query = query.where(access_denial.c.login == login)
     names = Denial.__slots__
     return [Denial(**{name: getattr(row, name) for name in names}) for row in conn.execute(query)]
+
+
+def offices(conn: Connection, login: str | None = None) -> list[HeldOffice]:
+    """Return who holds or held which office, in the order of logins and times; of all, or of one login."""
+    o = person_office.c
+    query = (
+        select(person.c.login, o.office, o.working_group, o.who, o.since, o.until)
+        .join(person, person.c.id == o.person_id)
+        .order_by(person.c.login, o.since, o.id)
+    )
+    if login is not None:
+        query = query.where(person.c.login == login)
+    return [
+        HeldOffice(row.login, Office(row.office), row.working_group, row.who, row.since, row.until)
+        for row in conn.execute(query)
+    ]
+
+
+def offices_of(conn: Connection, login: str, at: datetime) -> list[HeldOffice]:
+    """Return the offices that a person holds at a time, UTC."""
+    return [one for one in offices(conn, login) if one.since <= at and (one.until is None or one.until > at)]
+
+
+def add_office(conn: Connection, person_id: int, held: HeldOffice) -> None:
+    """Add an office that a person holds from now on."""
+    values = {
+        "person_id": person_id,
+        "office": held.office.value,
+        "working_group": held.working_group,
+        "who": held.who,
+        "since": held.since,
+        "until": held.until,
+    }
+    conn.execute(insert(person_office).values(values))
+
+
+def end_office(conn: Connection, person_id: int, office: Office, working_group: str, at: datetime) -> int:
+    """End an office of a person; return how many rows held it.
+
+    Parameters
+    ----------
+    conn
+        Connection to the operations database.
+    person_id
+        Number of the person.
+    office, working_group
+        The office, and of a member the working group.
+    at
+        Time, UTC.
+    """
+    o = person_office.c
+    query = update(person_office).where(
+        o.person_id == person_id,
+        o.office == office.value,
+        o.working_group == working_group,
+        or_(o.until.is_(None), o.until > at),
+    )
+    return conn.execute(query.values(until=at)).rowcount

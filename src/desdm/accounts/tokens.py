@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 
 from desdm.accounts import people, store
 from desdm.accounts.clock import now
-from desdm.accounts.model import MATRIX, Action, Caller, NewToken, Person, Token
+from desdm.accounts.model import MATRIX, OFFICES, Action, Caller, NewToken, Person, Token
 from desdm.errors import AccessDenied, NotFoundError, UsageError
+from desdm.schema.operationstates import Office
 from desdm.schema.states import EventKind, Role
 from desdm.schema.store import record_event
 
@@ -34,9 +35,10 @@ WITHHELD = frozenset((Action.TOKEN, Action.PEOPLE))
 _LONGEST = timedelta(days=366)
 
 
-def actions_of(role: Role) -> frozenset[Action]:
-    """Return the actions that a role may do."""
-    return frozenset(action for action, roles in MATRIX.items() if role in roles)
+def actions_of(role: Role, offices: Collection[Office] = ()) -> frozenset[Action]:
+    """Return the actions that a role and offices allow."""
+    own = frozenset(action for action, roles in MATRIX.items() if role in roles)
+    return own.union(*(OFFICES[office] for office in offices))
 
 
 def roles_of(role: Role) -> tuple[Role, ...]:
@@ -70,7 +72,7 @@ def make(
     name
         Name, for lists.
     scopes
-        Actions that it allows; None: all of the role but those `WITHHELD`.
+        Actions that it allows; None: all of role and offices but those `WITHHELD`.
     lasts
         Life time, at most a year.
     who
@@ -79,12 +81,14 @@ def make(
     Raises
     ------
     UsageError
-        A scope exceeds the role, or the life time is not between 0 and 366 days.
+        A scope exceeds role and offices, or the life time is not between 0 and 366 days.
     """
-    may = actions_of(person.role)
+    held = store.offices_of(conn, person.login, now())
+    may = actions_of(person.role, {one.office for one in held})
     granted = frozenset(scopes) if scopes is not None else may - WITHHELD
     if granted - may:
-        raise UsageError(f"{person.role.value} may not: {', '.join(sorted(granted - may))}")
+        who_may_not = ", ".join([person.role.value, *sorted({one.office.value for one in held})])
+        raise UsageError(f"{who_may_not} may not: {', '.join(sorted(granted - may))}")
     if not granted:
         raise UsageError("a token without scopes allows nothing")
     if not timedelta(0) < lasts <= _LONGEST:
@@ -185,10 +189,12 @@ def caller_of(conn: Connection, person: Person, scopes: frozenset[Action], addre
     address
         Address of the client.
     """
+    held = store.offices_of(conn, person.login, now())
     return Caller(
         login=person.login,
         role=person.role,
-        actions=actions_of(person.role) & scopes,
+        actions=actions_of(person.role, {one.office for one in held}) & scopes,
         rights=store.rights_of(conn, person.login, roles_of(person.role)),
         address=address,
+        groups=frozenset(one.working_group for one in held if one.working_group),
     )

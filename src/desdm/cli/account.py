@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from desdm.accounts.model import Token
+    from desdm.accounts.model import HeldOffice, Token
     from desdm.cli.context import JsonValue
 
 _ROLES = click.Choice(["collaborator", "operator", "admin"])
@@ -137,6 +137,64 @@ def password_(context: CommandContext, login: str, password_stdin: bool, reason:
     with context.facility.database.write() as conn:
         people.set_password(conn, login, secret, who=context.facility.config.operator, reason=reason)
     context.show({"login": login, "password": True}, lambda: click.echo(f"{login}: password set"), as_json)
+
+
+@command.command("office")
+@click.argument("login")
+@click.argument("office", type=click.Choice(["operator", "qa", "prod_sci", "wg_member"]))
+@click.option("--group", default="", help="Working group of a member.")
+@click.option("--end", is_flag=True, help="End the office instead.")
+@_reason
+@json_option
+@pass_command_context
+def office_(
+    context: CommandContext, login: str, office: str, group: str, end: bool, reason: str, as_json: bool
+) -> None:
+    """Give an office to a person, or end it; what each allows: desdm account offices."""
+    from desdm.accounts import offices
+    from desdm.schema.operationstates import Office
+
+    with context.facility.database.write() as conn:
+        change = offices.end if end else offices.give
+        change(conn, login, Office(office), group, who=context.facility.config.operator, reason=reason)
+    name = f"{office} of {group}" if group else office
+    said = f"{login}: {name} no longer" if end else f"{login}: {name}"
+    document = {"login": login, "office": office, "working_group": group, "held": not end}
+    context.show(document, lambda: click.echo(said), as_json)
+
+
+@command.command("offices")
+@click.argument("login", required=False)
+@json_option
+@pass_command_context
+def offices_(context: CommandContext, login: str | None, as_json: bool) -> None:
+    """List who holds or held which office, and what each office allows."""
+    from desdm.accounts import store
+    from desdm.accounts.model import OFFICES
+
+    with context.facility.database.read() as conn:
+        held = store.offices(conn, login)
+    rows = [[h.login, h.office.value, h.working_group, h.who, h.since, h.until] for h in held]
+    titles = ["login", "office", "group", "given by", "since", "until"]
+
+    def human() -> None:
+        context.table(titles, rows, empty="nobody holds an office; next: desdm account office LOGIN OFFICE")
+        for office, actions in OFFICES.items():
+            click.echo(f"{office.value}, {office.text}: allows {', '.join(sorted(actions))}")
+
+    context.show([_office(one) for one in held], human, as_json)
+
+
+def _office(held: HeldOffice) -> Mapping[str, JsonValue]:
+    """Return the JSON document of an office of a person."""
+    return {
+        "login": held.login,
+        "office": held.office.value,
+        "working_group": held.working_group,
+        "given_by": held.who,
+        "since": held.since,
+        "until": held.until,
+    }
 
 
 @command.command("token")

@@ -32,7 +32,7 @@ __all__ = ["COOKIE", "FORMS", "Authentication"]
 COOKIE = "desdm_session"
 
 #: Forms of our pages: their handlers check the form's token, which is in the body.
-FORMS = ("/login", "/logout", "/account")
+FORMS = ("/login", "/logout", "/account", "/ops", "/qa", "/survey")
 
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 #: Requests that a wrong credential costs its address, against guessing.

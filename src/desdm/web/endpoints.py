@@ -7,7 +7,10 @@ from dataclasses import replace
 from desdm.accounts.model import Action
 from desdm.services.endpoint import Alternative, Endpoint
 from desdm.services.filepick.endpoints import CONDITIONS
-from desdm.services.parameters import NO_PARAMETERS, Kind, Parameter, ParameterSet
+from desdm.services.parameters import Kind, Parameter, ParameterSet
+from desdm.web.endpointkinds import form_endpoint, page_endpoint
+from desdm.web.opsendpoints import OPS_ENDPOINTS
+from desdm.web.qaendpoints import QA_ENDPOINTS
 
 __all__ = [
     "ACCOUNT",
@@ -32,37 +35,6 @@ __all__ = [
     "TABLE",
     "TOKEN",
 ]
-
-_HTML = ("text/html",)
-
-
-def _page(
-    path: str,
-    text: str,
-    media_types: tuple[str, ...] = _HTML,
-    account: bool = False,
-    parameters: ParameterSet = NO_PARAMETERS,
-    action: Action | None = None,
-) -> Endpoint:
-    """Return an endpoint that shows a page or a document."""
-    return Endpoint(
-        ("GET",),
-        path,
-        text,
-        parameters,
-        media_types=media_types,
-        needs_account=account,
-        principal=False,
-        action=action,
-    )
-
-
-def _form(path: str, text: str, status: int = 303, account: bool = True) -> Endpoint:
-    """Return an endpoint for a form of a page."""
-    return Endpoint(
-        ("POST",), path, text, media_types=_HTML, status=status, needs_account=account, principal=False
-    )
-
 
 _RELEASE = Parameter("release", Kind.TEXT, "name of the release; empty: the first", example="D1")
 _POS = Parameter(
@@ -96,37 +68,37 @@ MAP_FORM = ParameterSet((_RELEASE, _POS))
 LOGIN_TARGET = ParameterSet(
     (Parameter("next", Kind.TEXT, "path of the page that follows", default="/", example="/query"),)
 )
-HOME = _page("/", "First page: what is published.")
+HOME = page_endpoint("/", "First page: what is published.")
 RELEASES = Endpoint(
     ("GET",), "/releases", "Redirects to the first page.", media_types=(), status=301, principal=False
 )
-RELEASE = _page("/releases/{release}", "Page of one release.", action=Action.READ)
-TABLE = _page("/tables/{table}", "Page of one table.", action=Action.READ)
-QUERY = _page("/query", "Page for queries.", parameters=QUERY_FORM, action=Action.READ)
-CUTOUT = _page("/cutout", "Page for cutouts.", parameters=CUTOUT_FORM, action=Action.READ)
-MAP = _page("/map", "Map of the sky.", parameters=MAP_FORM, action=Action.READ)
-MAP_TILE = _page(
+RELEASE = page_endpoint("/releases/{release}", "Page of one release.", action=Action.READ)
+TABLE = page_endpoint("/tables/{table}", "Page of one table.", action=Action.READ)
+QUERY = page_endpoint("/query", "Page for queries.", parameters=QUERY_FORM, action=Action.READ)
+CUTOUT = page_endpoint("/cutout", "Page for cutouts.", parameters=CUTOUT_FORM, action=Action.READ)
+MAP = page_endpoint("/map", "Map of the sky.", parameters=MAP_FORM, action=Action.READ)
+MAP_TILE = page_endpoint(
     "/map/hips/{release}/{path:path}",
     "Tile for the map of the sky, transparent where there is none.",
     ("image/png", "text/plain", "application/fits"),
     action=Action.READ,
 )
-PICK = _page("/pick", "Page to choose files.", parameters=PICK_FORM, action=Action.READ)
-LOGIN = _page("/login", "Page to log in.", parameters=LOGIN_TARGET)
-LOGIN_FORM = _form("/login", "Log in with the form of the page.", account=False)
-LOGOUT = _form("/logout", "Log out.")
+PICK = page_endpoint("/pick", "Page to choose files.", parameters=PICK_FORM, action=Action.READ)
+LOGIN = page_endpoint("/login", "Page to log in.", parameters=LOGIN_TARGET)
+LOGIN_FORM = form_endpoint("/login", "Log in with the form of the page.", account=False)
+LOGOUT = form_endpoint("/logout", "Log out.")
 ACCOUNT = replace(
-    _page("/account", "Page of one's own account.", account=True),
+    page_endpoint("/account", "Page of one's own account.", account=True),
     alternatives=(Alternative(303, "Without a login: the address of the page to log in"),),
 )
-TOKEN = _form("/account/token", "Make a token, which the page shows once.", 200)
-REVOKE = _form("/account/revoke", "Revoke a token.")
-API = _page("/api", "Page for programs.")
-OPENAPI = _page("/api/openapi.json", "This document (OpenAPI 3.1).", ("application/json",))
-FEED = _page("/feed.xml", "News of releases (Atom).", ("application/atom+xml",))
-STATIC = _page("/static/{name:path}", "Script, style or picture of the pages.", ("*/*",))
-HEALTH = _page("/health", "State of the server; 503 if it is degraded.", ("application/json",))
+TOKEN = form_endpoint("/account/token", "Make a token, which the page shows once.", 200)
+REVOKE = form_endpoint("/account/revoke", "Revoke a token.")
+API = page_endpoint("/api", "Page for programs.")
+OPENAPI = page_endpoint("/api/openapi.json", "This document (OpenAPI 3.1).", ("application/json",))
+FEED = page_endpoint("/feed.xml", "News of releases (Atom).", ("application/atom+xml",))
+STATIC = page_endpoint("/static/{name:path}", "Script, style or picture of the pages.", ("*/*",))
+HEALTH = page_endpoint("/health", "State of the server; 503 if it is degraded.", ("application/json",))
 ENDPOINTS = (
     HOME, RELEASES, RELEASE, TABLE, QUERY, CUTOUT, MAP, MAP_TILE, PICK, LOGIN, LOGIN_FORM, LOGOUT, ACCOUNT, TOKEN, REVOKE,
-    API, OPENAPI, FEED, STATIC, HEALTH,
+    API, OPENAPI, FEED, STATIC, HEALTH, *OPS_ENDPOINTS, *QA_ENDPOINTS,
 )  # fmt: skip

@@ -19,13 +19,39 @@ __all__ = ["STATIC", "page", "static"]
 
 STATIC = Path(__file__).parent / "static"
 
-#: Pages in the navigation bar.
+#: Pages in the navigation bar, each with the action that a caller needs to see it.
 _BAR = (
-    ("/query", "Query"),
-    ("/cutout", "Cutouts"),
-    ("/map", "Map"),
-    ("/pick", "Files"),
-    ("/api", "Programs"),
+    ("/query", "Query", Action.READ),
+    ("/cutout", "Cutouts", Action.READ),
+    ("/map", "Map", Action.READ),
+    ("/pick", "Files", Action.READ),
+    ("/api", "Programs", Action.READ),
+)
+#: Areas for people with an office: first page, title, actions of which one is needed, and pages of the area.
+_DESKS = (
+    (
+        "/ops",
+        "Operations",
+        (Action.SEE_OPERATIONS,),
+        (
+            ("/ops", "Tonight"),
+            ("/ops/arrival", "Arrival"),
+            ("/ops/queue", "Queue"),
+            ("/ops/runs", "Runs"),
+            ("/ops/log", "Logbook"),
+        ),
+    ),
+    (
+        "/qa",
+        "Quality",
+        (Action.SEE_OPERATIONS, Action.ANSWER),
+        (
+            ("/qa/review", "Review"),
+            ("/qa/problems", "Problems"),
+            ("/qa/dispatch", "Dispatch"),
+        ),
+    ),
+    ("/survey", "Survey", (Action.SEE_OPERATIONS,), ()),
 )
 
 
@@ -45,7 +71,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(static=static, bar=_BAR, Action=Action)
+    environment.globals.update(static=static, bar=_BAR, desks=_DESKS, Action=Action)
     environment.filters.update(
         size=_size, underscored=_underscored, count=lambda number: f"{number:,}".replace(",", "\u2009")
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from desdm.accounts import store as accounts
 from desdm.archive import store as archive
 from desdm.archive.model import Scope
 from desdm.errors import ConflictError, NotFoundError, UsageError
@@ -475,7 +476,7 @@ def _evidence(view: View, effect: _Effect) -> str:
 
 def _office(conn: Connection, who: str, now: datetime) -> Office | None:
     """Return the office in which a person acts: QA, else operator, else another that they hold."""
-    held = store.offices_of(conn, who, now)
+    held = {one.office for one in accounts.offices_of(conn, who, now)}
     for office in (Office.QA, Office.OPERATOR, Office.PROD_SCI, Office.WG_MEMBER):
         if office in held:
             return office

@@ -10,7 +10,7 @@ from desdm.services.context import Services
 
 __all__ = ["PAGES", "page_routes"]
 
-#: A new page is a file ``pages/<name>.py``, and its name here.
+#: A new page is a file ``pages/<name>.py`` (a dot for a folder), and its name here.
 PAGES = (
     "home",
     "releases",
@@ -24,6 +24,8 @@ PAGES = (
     "api",
     "feed",
     "files",
+    "ops.tonight",
+    "qa.review",
 )
 
 

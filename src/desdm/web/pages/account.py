@@ -47,6 +47,7 @@ def routes(services: Services) -> list[BaseRoute]:
         caller = caller_of(request)
         with services.database.read() as conn:
             person = people.find(conn, caller.login)
+            held = store.offices_of(conn, caller.login, now())
             valid_tokens = [
                 t for t in store.tokens(conn, caller.login) if t.revoked_at is None and t.expires_at > now()
             ]
@@ -60,7 +61,8 @@ def routes(services: Services) -> list[BaseRoute]:
             person=person,
             tokens=valid_tokens,
             used=last_uses,
-            may=sorted(tokens.actions_of(person.role)),
+            may=sorted(caller.actions),
+            offices=held,
             withheld=tokens.WITHHELD,
             rights=sorted(caller.rights),
             staff=caller.may(Action.SEE_DRAFTS),

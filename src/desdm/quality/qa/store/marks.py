@@ -40,7 +40,6 @@ __all__ = [
     "message_counts",
     "metric_values",
     "newest_mark",
-    "offices_of",
     "operator_of",
     "other_holders",
 ]
@@ -276,22 +275,6 @@ def _in_force(now: datetime) -> Select[str, str]:
         .join(person, person.c.id == o.person_id)
         .where(person.c.disabled_at.is_(None), o.since <= now, or_(o.until.is_(None), o.until > now))
     )
-
-
-def offices_of(conn: Connection, login: str, now: datetime) -> set[Office]:
-    """Return the offices that a person holds.
-
-    Parameters
-    ----------
-    conn
-        Connection to the database.
-    login
-        Login of the person.
-    now
-        Time, UTC.
-    """
-    query = _in_force(now).where(person.c.login == login)
-    return {Office(office) for _, office in conn.execute(query)}
 
 
 def other_holders(conn: Connection, office: Office, login: str, now: datetime) -> list[str]:
