@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from tests.support.night import Processed
 from tests.support.queuenight import NITE, command, desdm, small_night
+from tests.support.wait import until
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +153,41 @@ def test_a_lost_worker_is_tried_again_and_not_given_up(home: Path, undisturbed: 
     assert (got["rows"][0][1], got["rows"][0][2]) == ("done", 2)
     assert got["problems"] == []
     assert got["verdicts"] == end(undisturbed)["verdicts"]
+
+
+def test_a_run_whose_runner_is_lost_each_time_goes_on_alone_and_gives_up(home: Path) -> None:
+    """Killed as soon as it goes on with the night's precal: it would be taken up for ever."""
+    printed = ""
+    for number in range(1, 12):
+        with subprocess.Popen(
+            command(home, "queue", "run", "--until-idle"), stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                printed += line
+                if "gave_up" in line:
+                    break
+                if "20121120_r1p01" in line:
+                    _until_running(home, number)
+                    break
+            process.kill()
+        if "gave_up" in printed:
+            break
+    assert printed.count("going on with 20121120_r1p01\n") == 3
+    assert printed.count("going on with 20121120_r1p01 alone\n") == 6
+    assert number == 11
+    [row] = [r for r in desdm(home, "queue")["rows"] if r["unit"] == NITE]
+    assert (row["state"], row["tries"]) == ("gave_up", 1)
+    assert row["why"].startswith("its runner was lost 10 times while jobs of 20121120_r1p01 ran")
+    [problem] = desdm(home, "problem", "list")
+    assert (problem["subject"], problem["opened_by"]) == (NITE, "queue")
+
+
+def _until_running(home: Path, number: int) -> None:
+    """Wait until a job of the night's precal was handed out so many times."""
+    query = "SELECT max(tries) FROM pfw_job WHERE state IN ('queued', 'running')"
+    with sqlite3.connect(home / "desdm.sqlite", timeout=30) as conn:
+        assert until(lambda: conn.execute(query).fetchone()[0] == number, 60.0)
 
 
 def test_an_exclusion_dismisses_a_row_and_its_end_queues_it_again(home: Path) -> None:

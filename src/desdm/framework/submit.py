@@ -29,7 +29,7 @@ from desdm.archive.calibrations import (
 )
 from desdm.archive.catalog import missing_tag
 from desdm.archive.catalogfile import CatalogFile
-from desdm.archive.store import lock_exclusions
+from desdm.archive.store import attempt_facts, lock_exclusions
 from desdm.config import Config
 from desdm.errors import ConflictError, MissingCalibration, PlanError, UsageError, WCLError, storage_error
 from desdm.framework import store
@@ -56,7 +56,7 @@ from desdm.quality.qa.flags import read_flags
 from desdm.quality.qa.selection import AssessmentPolicy, Omitted
 from desdm.schema.database import Database
 from desdm.schema.runname import RunName
-from desdm.schema.states import AttemptState
+from desdm.schema.states import AttemptState, DataState
 
 __all__ = ["Submission", "submit"]
 
@@ -158,7 +158,7 @@ def submit(
 
 
 class _FlagsChanged(Exception):
-    """Verdicts or exclusions that a plan read were changed before it was written."""
+    """Verdicts, exclusions or data states that a plan read were changed before it was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +216,7 @@ def _submit(
             suspects = (*suspects, f"there is no tag {tag} yet: calibration_tag chooses nothing")
         inputs = replace(inputs, notes=(*inputs.notes, *suspects))
         flags = read_flags(conn, _exposures(finder, inputs), finder.own)
+        data_states = _data_states(conn, inputs)
     files_by_input = inputs.files_by_input
     omitted = (*finder.omitted.values(), *inputs.passed)
     _check_archived(archive, files_by_input)
@@ -225,7 +226,7 @@ def _submit(
     with database.write() as conn:
         store.lock_submissions(conn)
         lock_exclusions(conn)
-        if read_flags(conn, flags.expnums, flags.own) != flags:
+        if read_flags(conn, flags.expnums, flags.own) != flags or _data_states(conn, inputs) != data_states:
             raise _FlagsChanged
         same_work = _same_work(conn, pipeline, fingerprint, files_by_input, configs)
         done = (
@@ -317,6 +318,13 @@ def _exposures(finder: InputFinder, inputs: Inputs) -> set[int]:
     files = {file.expnum for files in inputs.files_by_input.values() for file in files}
     omitted = {one.expnum for one in (*finder.omitted.values(), *inputs.passed)}
     return {n for n in (*files, *omitted, finder.own) if n is not None}
+
+
+def _data_states(conn: Connection, inputs: Inputs) -> dict[int, DataState]:
+    """Return the data states of the attempts that made the inputs: files of one that is JUNK are not taken."""
+    numbers = {f.pfw_attempt_id for files in inputs.files_by_input.values() for f in files}
+    facts = attempt_facts(conn, sorted(n for n in numbers if n is not None))
+    return {number: fact.data_state for number, fact in facts.items()}
 
 
 def _uses_quality_controls(run: Settings) -> bool:

@@ -203,6 +203,8 @@ def lift_exclusion(
         No such exclusion is in force.
     """
     _require_valid_exclusion(expnum, ccdnum or 0, reason)
+    # A plan that is being written is among those that used it, or sees that it is lifted.
+    store.lock_exclusions(conn)
     reach = reach_of_exclusions(conn, expnum, ccdnum)
     count = store.lift_exclusion(conn, expnum, ccdnum, reason, who)
     subject_text = _exposure_and_ccd(expnum, ccdnum or 0)

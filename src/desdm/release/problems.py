@@ -37,6 +37,7 @@ __all__ = [
     "report_file",
     "set_severity",
     "take_problem",
+    "withdraw_proposal",
 ]
 
 _LOG = logging.getLogger(__name__)
@@ -233,6 +234,27 @@ def propose_problem(conn: Connection, proposal: Proposal, *, who: str, now: date
     subject = _event_subject(kind, subject)
     record_event(conn, EventKind.PROBLEM, who, event, proposal.attempt_id, subject=subject, reason=text)
     return number
+
+
+def withdraw_proposal(conn: Connection, key: str, reason: str, *, who: str, now: datetime) -> int | None:
+    """Withdraw what a program proposed and nobody confirmed, as its cause is gone; return its number, None without one.
+
+    Parameters
+    ----------
+    conn
+        Connection in a transaction.
+    key
+        Key of the trouble.
+    reason
+        Why it does not hold any more.
+    who, now
+        Program, and time (UTC).
+    """
+    store.lock_problem_keys(conn)
+    known = store.open_problem_with_key(conn, key)
+    if known is None or known.state is not ProblemState.NEW:
+        return None
+    return reject_problem(conn, known.id, reason, who=who, now=now).id
 
 
 def confirm_problem(conn: Connection, number: int, reason: str, *, who: str, now: datetime) -> Problem:

@@ -274,6 +274,35 @@ def test_charge_left_behind_shows_as_correlation() -> None:
     assert found["B"] == pytest.approx(0.2 / 1.04, abs=0.04)
 
 
+def test_an_amplifier_without_light_is_found_beside_the_other() -> None:
+    rng = np.random.default_rng(9)
+    image = rng.normal(400, 20, (800, 200)).astype(np.float32)
+    image[:, 100:] = rng.normal(0, 6, (800, 100))
+    states = [State(n, Section(a, a + 99, 1, 800), 1.0, 5.0, 1e5) for n, a in (("A", 1), ("B", 101))]
+    mask = np.zeros(image.shape, np.int32)
+    ratio, name = checks.amplifier_balance(image, mask, states, BPM) or (1.0, "")
+    assert name == "B" and ratio == pytest.approx(0.0, abs=0.002)
+    assert checks.amplifier_balance(image / 50, mask, states, BPM) is None, "too little sky to tell"
+    mask[:, 100:] = BPM
+    assert checks.amplifier_balance(image, mask, states, BPM) is None, "masked as a whole"
+
+
+def test_a_dark_amplifier_is_a_finding_and_a_number() -> None:
+    t = detrending.make(ny=512)
+    recipe = Recipe(chosen("overscan,bpm,gain,cticheck"))
+    healthy = chain.detrend(t.raw, "raw.fits", Calibrations(bpm=t.bpm), recipe, map)
+    # The scene has the same light in ADU: its electrons are as the gains.
+    gains = sorted(amp.gain or 0.0 for amp in t.raw.amps)
+    assert healthy.metrics["amp_balance"][0] == pytest.approx(gains[0] / gains[1], abs=0.01)
+    assert not any("no light" in text for _, text in healthy.findings)
+    t.raw.data[:, 56 : 56 + 96] = t.raw.data[:, 6:56].mean(axis=1, keepdims=True)
+    result = chain.detrend(t.raw, "raw.fits", Calibrations(bpm=t.bpm), recipe, map)
+    assert abs(result.metrics["amp_balance"][0]) < 0.02
+    assert [
+        (level, text[: text.index("light: ") + 7]) for level, text in result.findings if "no light" in text
+    ] == [(2, "raw.fits CCD 3: amplifier A records no light: ")]
+
+
 def test_what_is_found_goes_to_the_operator() -> None:
     t = detrending.make()
     y, x = np.mgrid[:256, :192]

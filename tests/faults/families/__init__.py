@@ -5,6 +5,7 @@ from tests.faults.families import (  # noqa: I001 - the order is that of the tab
     databases as databases,
     disks as disks,
     twins as twins,
+    flags as flags,
     flips as flips,
     broken as broken,
     inputs as inputs,

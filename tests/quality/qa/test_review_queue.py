@@ -117,6 +117,31 @@ def test_an_outlier_of_one_ccd_is_put_up_as_that_ccd(history: Database) -> None:
     assert (entry.nite, entry.band, entry.run) == ("20121120", "r", "D00000020_r1p01")
 
 
+def test_an_amplifier_without_light_is_bad_without_history_or_threshold(database: Database) -> None:
+    with database.write() as conn:
+        run(conn, 1)
+        numbers(conn, 1, amp_balance_c1=0.99, amp_balance_c2=0.01)
+    assert texts(database, 1) == [("D00000001_c02", "outlier")]
+    with database.write() as conn:
+        (one,) = outliers_of(conn, 1, SCOPE)
+        assert one.bad and one.text == "amp_balance of CCD 2 = 0.01 e, below 0.5"
+        set_threshold(conn, bounds("amp_balance", low_bad=0.001))
+        assert outliers_of(conn, 1, SCOPE) == [], "a threshold that a person sets counts"
+
+
+def test_a_few_saturated_pixels_more_make_no_outlier(database: Database) -> None:
+    with database.write() as conn:
+        for number in range(1, RUNS + 1):
+            run(conn, number)
+            numbers(conn, number, saturated_frac_c1=0.0, cray_frac_c1=1.0e-3 + 1e-6 * number)
+        run(conn, 20)
+        numbers(conn, 20, saturated_frac_c1=4e-5, cray_frac_c1=2.0e-3)
+        run(conn, 21)
+        numbers(conn, 21, saturated_frac_c1=4e-2, cray_frac_c1=1.0e-3)
+    assert texts(database, 20) == []
+    assert texts(database, 21) == [("D00000021_c01", "outlier")]
+
+
 def test_junk_runs_and_trials_are_no_history_and_are_not_reviewed(history: Database) -> None:
     with history.write() as conn:
         conn.execute(update(pfw_attempt).where(pfw_attempt.c.id > 8).values(data_state="JUNK"))

@@ -174,10 +174,21 @@ def calibrations_of(conn: Connection, attempt_id: int) -> list[dict[str, Any]]:
 _EXCLUSIONS = 0x0DE55B18
 
 
-def lock_exclusions(conn: Connection) -> None:
-    """Until the end of the transaction nobody else excludes; on SQLite the writer is alone anyway."""
+def lock_exclusions(conn: Connection, *, shared: bool = False) -> None:
+    """Keep what plans read of judgements as it is until the end of the transaction: exclusions, verdicts, data states.
+
+    On SQLite the writer is alone anyway.
+
+    Parameters
+    ----------
+    conn
+        Connection in a transaction.
+    shared
+        Of those who add a verdict or change a data state: they do not wait for each other, only for plans and exclusions.
+    """
     if conn.dialect.name == "postgresql":
-        conn.execute(select(func.pg_advisory_xact_lock(_EXCLUSIONS)))
+        lock = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
+        conn.execute(select(lock(_EXCLUSIONS)))
 
 
 def exclude(conn: Connection, expnum: int, ccdnum: int, reason: str, analyst: str) -> None:
@@ -274,6 +285,7 @@ def lift_exclusion(conn: Connection, expnum: int, ccdnum: int | None, reason: st
     who
         Login of the person who lifts it.
     """
+    lock_exclusions(conn)
     wanted = (exclude_list.c.expnum == expnum) & exclude_list.c.lifted_at.is_(None)
     if ccdnum is not None:
         wanted &= exclude_list.c.ccdnum == ccdnum

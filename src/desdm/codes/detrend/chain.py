@@ -367,6 +367,19 @@ class _Work:
                 if value > self.recipe.cti_limit:
                     text = f"{self.where}: amplifier {amp} leaves charge behind: correlation {value:.3f} of neighbours"
                     findings.append((2, text))
+            self._balance(planes)
+
+    def _balance(self, planes: Planes) -> None:
+        """Compare the sky of the amplifiers, with a finding on one that records no light."""
+        balance = checks.amplifier_balance(planes.sci, planes.msk, self.states, BAD | _FULL)
+        if balance is None:
+            return
+        ratio, name = balance
+        text = "sky of the darkest amplifier over that of the brightest"
+        self.result.metrics["amp_balance"] = (ratio, "", text)
+        if ratio < self.recipe.balance_limit:
+            text = f"{self.where}: amplifier {name} records no light: {ratio:.3f} of the sky of the other"
+            self.result.findings.append((2, text))
 
     def _glow(self, planes: Planes) -> None:
         """Measure the known light bulbs of the CCD, with a finding on one that is on."""

@@ -1,4 +1,4 @@
-"""Two checks of a detrended CCD that change nothing: light of its own making, and charge left behind."""
+"""Checks of a detrended CCD that change nothing: its own light, charge left behind, an amplifier without light."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import numpy.typing as npt
 
 from desdm.codes.detrend.amplifiers import State
 
-__all__ = ["Bulb", "charge_left", "glow"]
+__all__ = ["Bulb", "amplifier_balance", "charge_left", "glow"]
+
+#: Least sky of the brightest amplifier whose ratio to the others says anything, counts.
+_LEAST_SKY = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +111,39 @@ def charge_left(
         a, b = step[:, 1:][both].astype(float), step[:, :-1][both].astype(float)
         out[state.name] = float(np.mean(a * b) / np.mean(0.5 * (a * a + b * b)))
     return out
+
+
+def amplifier_balance(
+    sci: npt.NDArray[np.float32], msk: npt.NDArray[np.int32], states: list[State], unfit: int
+) -> tuple[float, str] | None:
+    """Return the sky of the darkest amplifier over that of the brightest, and the name of the darkest.
+
+    The amplifiers of a CCD see the same sky: the ratio is near 1, and near 0 where one of them records no light.
+
+    Parameters
+    ----------
+    sci
+        (ny, nx) counts.
+    msk
+        (ny, nx) mask bits.
+    states
+        The amplifiers with their sections.
+    unfit
+        Bits of pixels that are left out: an amplifier that is masked as a whole is not compared.
+
+    Returns
+    -------
+    (float, str) or None
+        Ratio and name; None with less than two amplifiers to compare, or too little sky.
+    """
+    levels = {}
+    for state in states:
+        rows, columns = state.place.slices
+        part = sci[rows, columns][::16]
+        good = part[(msk[rows, columns][::16] & unfit) == 0]
+        if good.size >= 1000:
+            levels[state.name] = float(np.median(good))
+    if len(levels) < 2 or max(levels.values()) < _LEAST_SKY:
+        return None
+    darkest = min(levels, key=lambda name: levels[name])
+    return levels[darkest] / max(levels.values()), darkest

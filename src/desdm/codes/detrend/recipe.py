@@ -36,6 +36,8 @@ class Recipe:
         CCD number → places that may glow.
     cti_limit
         Correlation of neighbouring pixels from which charge is left behind.
+    balance_limit
+        Sky of an amplifier over that of the brightest one of its CCD below which it records no light.
     bad_amps
         Amplifiers that do not work; all their pixels get the bits BPM and BADAMP.
     """
@@ -47,6 +49,7 @@ class Recipe:
     flat_min: float = 0.05
     bulbs: Mapping[int, tuple[Bulb, ...]] = field(default_factory=dict)
     cti_limit: float = 0.1
+    balance_limit: float = 0.5
     bad_amps: tuple[str, ...] = ()
 
 

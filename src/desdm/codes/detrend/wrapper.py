@@ -157,6 +157,7 @@ def _recipe(task: Task, chosen: tuple[str, ...], bad_amps: tuple[str, ...]) -> R
         task.number("flat_min", 0.05),
         _bulbs(task),
         task.number("cti_limit", 0.1),
+        task.number("balance_limit", 0.5),
         bad_amps,
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, select, update
 
-from desdm.archive.store import no_such_run, order_of_columns
+from desdm.archive.store import lock_exclusions, no_such_run, order_of_columns
 from desdm.errors import UsageError
 from desdm.framework.model import Attempt
 from desdm.framework.store.common import now
@@ -416,6 +416,7 @@ def set_data_state(conn: Connection, attempt_id: int, before: DataState, after: 
     bool
         False if the state was not ``before``; nothing is changed then.
     """
+    lock_exclusions(conn, shared=True)
     done = conn.execute(
         update(pfw_attempt)
         .where(pfw_attempt.c.id == attempt_id, pfw_attempt.c.data_state == before.value)

@@ -11,10 +11,13 @@ from sqlalchemy import Connection
 from desdm.errors import TransientError
 from desdm.operations.queue import failurestore as store
 from desdm.operations.queue.model import QueueRow
-from desdm.release.problems import Proposal, propose_problem
+from desdm.release.problems import Proposal, propose_problem, withdraw_proposal
 from desdm.schema.operationstates import Severity
 
-__all__ = ["Failure", "failure_of", "propose_failure"]
+__all__ = ["Failure", "failure_of", "propose_errors", "propose_failure"]
+
+#: Messages that the text of a problem names.
+_NAMED = 10
 
 
 def _transient_names(kind: type[TransientError] = TransientError) -> Iterator[str]:
@@ -85,14 +88,60 @@ def propose_failure(conn: Connection, row: QueueRow, text: str, *, who: str, now
     int
         Number of the problem.
     """
-    kind = "exposure" if row.expnum is not None else "nite" if row.unitname == row.nite else "unit"
     proposal = Proposal(
-        kind,
+        _kind(row),
         row.unitname,
         f"{row.pipeline} of {row.unitname} gave up",
         text,
         Severity.DEGRADE,
-        f"queue:{row.campaign}:{row.pipeline}:{row.unitname}"[:200],
+        _key("queue", row),
         attempt_id=row.attempt_id,
     )
     return propose_problem(conn, proposal, who=who, now=now)
+
+
+def propose_errors(conn: Connection, row: QueueRow, *, who: str, now: datetime) -> int | None:
+    """Propose a problem for a night whose run has ended with errors: a calibration that it could not make.
+
+    The exposures of the night take that of the nearest good night; a person must see that it is lacking. Without errors,
+    what was proposed of an earlier run of the night, with fewer frames, is withdrawn.
+
+    Parameters
+    ----------
+    conn
+        Connection in a transaction.
+    row
+        The row.
+    who, now
+        Who proposes it, and when, UTC.
+
+    Returns
+    -------
+    int or None
+        Number of the problem that was proposed or withdrawn; None: there is none.
+    """
+    texts = store.error_messages(conn, row.attempt_id, _NAMED) if row.attempt_id is not None else []
+    if not texts:
+        return withdraw_proposal(
+            conn, _key("errors", row), f"{row.run} ended without errors", who=who, now=now
+        )
+    proposal = Proposal(
+        _kind(row),
+        row.unitname,
+        f"{row.pipeline} of {row.unitname} ended with errors",
+        "; ".join(texts),
+        Severity.DEGRADE,
+        _key("errors", row),
+        attempt_id=row.attempt_id,
+    )
+    return propose_problem(conn, proposal, who=who, now=now)
+
+
+def _key(trouble: str, row: QueueRow) -> str:
+    """Return the key of a trouble of a row."""
+    return f"{trouble}:{row.campaign}:{row.pipeline}:{row.unitname}"[:200]
+
+
+def _kind(row: QueueRow) -> str:
+    """Return the kind of the subject of a row's problems."""
+    return "exposure" if row.expnum is not None else "nite" if row.unitname == row.nite else "unit"

@@ -12,11 +12,10 @@ from desdm.schema.states import JobState, WrapperState
 __all__ = [
     "FailedJob",
     "FailedStep",
+    "error_messages",
     "failed_jobs",
     "first_failed_step",
 ]
-
-_TITLE = 160
 
 
 class FailedJob(NamedTuple):
@@ -72,3 +71,30 @@ def first_failed_step(conn: Connection, attempt_id: int) -> FailedStep | None:
         return None
     text = row.message or "it failed without a message"
     return FailedStep(row.modname, row.wrapkeys or "", text, row.log_file or "", row.log_line or 0)
+
+
+def error_messages(conn: Connection, attempt_id: int, limit: int) -> list[str]:
+    """Return the first messages of level 1 of an attempt, in the order of its jobs.
+
+    Parameters
+    ----------
+    conn
+        The database.
+    attempt_id
+        Number of the attempt.
+    limit
+        At most so many.
+    """
+    w, j, m = pfw_wrapper.c, pfw_job.c, task_message.c
+    query = (
+        select(m.message)
+        .select_from(
+            pfw_wrapper.join(pfw_job, j.task_id == w.pfw_job_task_id)
+            .join(pfw_block, pfw_block.c.task_id == j.pfw_block_task_id)
+            .join(task_message, m.task_id == w.task_id)
+        )
+        .where(w.pfw_attempt_id == attempt_id, m.message_lvl == 1)
+        .order_by(pfw_block.c.blknum, j.jobnum, w.wrapnum, m.log_line, m.id)
+        .limit(limit)
+    )
+    return [str(text) for text in conn.execute(query).scalars()]

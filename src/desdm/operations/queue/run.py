@@ -19,8 +19,9 @@ from desdm.archive.archive import Archive
 from desdm.config import Config
 from desdm.errors import ConflictError, DamagedDatabase, DesdmError, LeaseLost, TransientError
 from desdm.framework import store as attempts
-from desdm.framework.drive import Progress
+from desdm.framework.drive import Progress, submitter_alive
 from desdm.framework.engines import Engine
+from desdm.framework.model import Attempt
 from desdm.framework.parallel import DriverPool
 from desdm.operations.clock import machine_time
 from desdm.operations.lease import Lease, acquire, give_up, renew, require
@@ -36,7 +37,7 @@ from desdm.operations.queue.settle import Settler
 from desdm.operations.queue.submit import submit_row
 from desdm.schema.database import Database
 from desdm.schema.operationstates import QueueState
-from desdm.schema.states import AttemptState
+from desdm.schema.states import AttemptState, JobState
 
 __all__ = ["QueueSummary", "QueueWork", "run_queue"]
 
@@ -52,6 +53,10 @@ _JUDGEMENT = 60.0
 _ENDING = (LeaseLost, DamagedDatabase)
 #: Seconds until a run that another process drives is looked at again.
 _ELSEWHERE = 5.0
+#: Times that a job was handed out, and its runner lost, after which it runs alone; and after which its row gives up.
+_ALONE, _ABANDONED = 4, 10
+_FINAL = (AttemptState.DONE, AttemptState.FLAGGED, AttemptState.FAILED, AttemptState.CANCELLED)
+_UNDER_WAY = (JobState.QUEUED, JobState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,8 @@ class _Runner:
         self.rows: dict[str, QueueRow] = {}
         self.ended: dict[str, AttemptState | BaseException] = {}
         self.elsewhere: dict[int, float] = {}
+        #: Run that may end its runner; none is submitted beside it, or while one waits for its turn.
+        self.alone, self.draining = "", False
         self.renewed = self.polled = self.judged = self.told = float("-inf")
         self.renewed = time.monotonic()
         self.sender: Thread | None = None
@@ -249,36 +256,49 @@ class _Runner:
             deliver(self.work.database, channel(self.work.config), machine_time())
 
     def _adopt(self) -> None:
-        """Go on with the attempts of rows that an earlier process submitted."""
+        """Go on with the attempts of rows that an earlier process submitted.
+
+        A job that ends its runner would be taken up for ever: after some times its run goes on alone, so that it takes no
+        other with it, and at last its row gives up.
+        """
         database = self.work.database
         with database.read() as conn:
             submitted = store.find_rows(conn, states=[QueueState.SUBMITTED])
             ours = {row.id for row in self.rows.values()}
             orphans = [row for row in submitted if row.id not in ours]
-            states = {row.id: attempts.attempt_by_name(conn, row.run).state for row in orphans}
-        self.elsewhere = {k: v for k, v in self.elsewhere.items() if k in states}
-        for row in orphans:
+            found = {row.id: attempts.attempt_by_name(conn, row.run) for row in orphans}
+            lost = {row.id: _times_lost(conn, found[row.id]) for row in orphans}
+        self.elsewhere = {k: v for k, v in self.elsewhere.items() if k in found}
+        self.draining = self.alone in self.rows or any(times >= _ALONE for times in lost.values())
+        for row in sorted(orphans, key=lambda r: lost[r.id]):
             if self.elsewhere.get(row.id, 0.0) > time.monotonic():
                 continue
+            attempt, times = found[row.id], lost[row.id]
+            if self.rows and (times >= _ALONE or self.alone in self.rows):
+                break
             self.elsewhere.pop(row.id, None)
-            self.rows[row.run] = row
-            state = states[row.id]
-            if state in (
-                AttemptState.DONE,
-                AttemptState.FLAGGED,
-                AttemptState.FAILED,
-                AttemptState.CANCELLED,
-            ):
-                self.ended[row.run] = state
+            if attempt.state in _FINAL:
+                self.rows[row.run], self.ended[row.run] = row, attempt.state
+            elif times >= _ABANDONED and not submitter_alive(attempt):
+                self._abandon(row, attempt, times)
             else:
-                self.work.say(f"going on with {row.run}")
+                self.rows[row.run] = row
+                self.alone = row.run if times >= _ALONE else self.alone
+                self.work.say(f"going on with {row.run}" + (" alone" if times >= _ALONE else ""))
                 self.pool.start(row.run)
         self._settle_ended()
+
+    def _abandon(self, row: QueueRow, attempt: Attempt, times: int) -> None:
+        """Give a row up whose runner was lost again and again."""
+        now = self.work.clock()
+        self._settle(row, lambda conn: self.settler.abandoned(conn, row, attempt, times, now))
 
     def _submit_ready(self) -> bool:
         """Submit the rows that come next while drivers are free; return whether any was."""
         started = False
         tried: set[int] = set()
+        if self.draining:
+            return False
         while len(self.rows) < self.at_once:
             now = self.work.clock()
             with self.work.database.read() as conn:
@@ -360,3 +380,9 @@ class _Runner:
             self.summary.count(state)
             self.work.say(f"{row.name}: {state.value}")
         return state is not None
+
+
+def _times_lost(conn: Connection, attempt: Attempt) -> int:
+    """Return how often the jobs of an attempt that are under way were handed out, as their runner was lost each time."""
+    jobs = attempts.jobs_of(conn, attempt.id)
+    return max((job.tries for job in jobs if job.state in _UNDER_WAY), default=0)

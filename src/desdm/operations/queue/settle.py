@@ -17,7 +17,7 @@ from desdm.operations.arrival import arrivals
 from desdm.operations.qa.badnumbers import propose_bad_numbers
 from desdm.operations.queue import store
 from desdm.operations.queue.enqueue import WHO, record_refusal
-from desdm.operations.queue.failures import Failure, failure_of, propose_failure
+from desdm.operations.queue.failures import Failure, failure_of, propose_errors, propose_failure
 from desdm.operations.queue.model import RULE, QueueRow
 from desdm.operations.unassessed import NIGHTLY, Exposure, record_unassessed
 from desdm.quality.qa.verdict import verdicts
@@ -111,6 +111,29 @@ class Settler:
             return None
         return self._failed(conn, row, _failure(error), now, processed=False)
 
+    def abandoned(
+        self, conn: Connection, row: QueueRow, attempt: Attempt, times: int, now: datetime
+    ) -> QueueState | None:
+        """Give up a row whose runner was lost each time that it went on with its attempt.
+
+        Parameters
+        ----------
+        conn
+            Connection in a transaction.
+        row, attempt
+            The row, submitted, and its attempt.
+        times
+            How often its jobs were handed out.
+        now
+            Time, UTC.
+        """
+        text = (
+            f"its runner was lost {times} times while jobs of {row.run} ran; a job of it may end the runner"
+        )
+        if attempt.state is AttemptState.RUNNING:
+            attempts.change_attempt(conn, attempt, AttemptState.INTERRUPTED, WHO, text)
+        return self._failed(conn, row, Failure(False, text), now)
+
     def refused(self, conn: Connection, row: QueueRow, now: datetime) -> QueueState | None:
         """Dismiss a row whose exposure was excluded, or is refused otherwise, after it was queued."""
         refused = [a for a in arrivals(conn, row.nite, row.expnum) if a.refused]
@@ -129,6 +152,8 @@ class Settler:
         if self._is_production(row):
             propose_bad_numbers(conn, self.production, row.run, who=WHO, now=now)
         if row.expnum is None:
+            if self._is_production(row):
+                propose_errors(conn, row, who=WHO, now=now)
             store.wake_rows(conn)
         elif self._is_production(row):
             recorded = verdicts(conn, "firstcut", [row.expnum], self.production)

@@ -26,6 +26,8 @@ _LAST, _FEWEST = 60, 10
 _FAR = 6.0
 #: Least scatter, as a part of the median: a history without scatter makes no number far.
 _FLOOR = 0.01
+#: Least scatter of numbers that are parts of all pixels: one saturated star or track more makes no number far.
+_LEAST_SCATTER = {"saturated_frac": 5e-4, "cray_frac": 5e-4}
 #: Numbers that are compared with their history without a threshold of their own.
 WATCHED = frozenset(
     (
@@ -40,6 +42,8 @@ WATCHED = frozenset(
         "cray_frac",
     )
 )
+#: Least values, below which a number is bad where no threshold says another bound: an amplifier without light.
+LEAST = {"amp_balance": 0.5}
 #: Value of ``relative_to``: the bounds are deviations.
 HISTORY = "history"
 
@@ -58,7 +62,7 @@ class Outlier:
     bad
         It is beyond the second pair of bounds.
     threshold
-        Number of the threshold; None: the default bound on deviations.
+        Number of the threshold; None: a default bound.
     text
         The same in words.
     """
@@ -78,7 +82,8 @@ class History:
 
     def deviation(self, number: Number) -> float | None:
         """Return the deviation of a number from its history; None without enough values."""
-        return deviation(number.value, self.values.get(key_of(number), ()))
+        least = _LEAST_SCATTER.get(number.metric, 0.0)
+        return deviation(number.value, self.values.get(key_of(number), ()), least)
 
 
 def key_of(number: Number) -> Key:
@@ -86,14 +91,24 @@ def key_of(number: Number) -> Key:
     return number.metric, number.module, number.band, number.ccdnum
 
 
-def deviation(value: float, history: Sequence[float]) -> float | None:
-    """Return the robust deviation of a value from others, in standard deviations; None for fewer than ten others."""
+def deviation(value: float, history: Sequence[float], least: float = 0.0) -> float | None:
+    """Return the robust deviation of a value from others, in standard deviations; None for fewer than ten others.
+
+    Parameters
+    ----------
+    value
+        The value.
+    history
+        The others.
+    least
+        Least scatter, in the unit of the values.
+    """
     finite = [v for v in history if math.isfinite(v)]
     if len(finite) < _FEWEST or not math.isfinite(value):
         return None
     middle = median(finite)
     spread = 1.4826 * median(abs(v - middle) for v in finite)
-    spread = max(spread, _FLOOR * abs(middle), 1e-12)
+    spread = max(spread, _FLOOR * abs(middle), least, 1e-12)
     return (value - middle) / spread
 
 
@@ -188,6 +203,9 @@ def _judge(number: Number, rows: Sequence[Threshold], history: History) -> Itera
             if words := _outside(number.value, low, high):
                 yield Outlier(number, sigma, bad, bound.id, f"{_name(number)} = {_text(number)}, {words}")
                 return
+    elif words := _outside(number.value, LEAST.get(number.metric), None):
+        yield Outlier(number, sigma, True, None, f"{_name(number)} = {_text(number)}, {words}")
+        return
     if sigma is None:
         return
     limit = threshold_for(number, rows, HISTORY)

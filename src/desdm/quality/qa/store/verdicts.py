@@ -9,7 +9,16 @@ from sqlalchemy import Connection, Row, Table, and_, case, func, not_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from desdm.archive.model import Scope
-from desdm.archive.store import BLESSED, among, ccds_tried, in_scope, order_of_columns, packed, partial
+from desdm.archive.store import (
+    BLESSED,
+    among,
+    ccds_tried,
+    in_scope,
+    lock_exclusions,
+    order_of_columns,
+    packed,
+    partial,
+)
 from desdm.schema import DataState, desfile, pfw_attempt, pfw_omitted_input, pfw_request, zeropoint
 from desdm.schema.database import new_ids
 from desdm.schema.evaluation import EvaluationRow
@@ -46,6 +55,7 @@ def add_evaluation(conn: Connection, table: Table, row: Mapping[str, object]) ->
     row
         Values by column.
     """
+    lock_exclusions(conn, shared=True)
     conn.execute(table.insert(), {"id": new_ids(conn, table, 1)[0], **row})
 
 
