@@ -1,6 +1,6 @@
-"""Files that must not be used because of what they were derived from: a frame that is excluded, or a run that is JUNK.
+"""Files that must not be used: marked defective, or derived from such a file, an excluded frame or a run that is JUNK.
 
-One rule for all: a calibration is not chosen, and an image not planned or released, if its lineage holds either. Lists of
+One rule for all: a calibration is not chosen, and an image not planned or released, if its lineage holds any. Lists of
 frames (``cal_frames``) hold judgements on frames and no pixels of them: a frame that was left out of a combination and is
 excluded later spoils nothing.
 """
@@ -26,6 +26,7 @@ __all__ = [
     "exclusion_spreads",
     "exclusion_text",
     "reach_of_exclusions",
+    "reach_of_files",
     "reach_of_run",
     "unsound",
     "unsound_attempts",
@@ -66,7 +67,7 @@ def content_edges(conn: Connection, ids: Sequence[int]) -> list[tuple[int, int]]
 
 
 def unsound(conn: Connection, files: Mapping[int, int | None]) -> dict[int, str]:
-    """Return, of files that must not be used because of their lineage, why.
+    """Return, of files that must not be used because of a mark of their own or of their lineage, why.
 
     An exposure's own exclusion is not listed for what is excluded itself: the selection of images reports it.
 
@@ -78,20 +79,24 @@ def unsound(conn: Connection, files: Mapping[int, int | None]) -> dict[int, str]
     if not files or not store.anything_unsound(conn):
         return {}
     ancestors = store.reached(conn, sorted(files), up=True)
-    if not ancestors:
+    everyone = sorted({*files, *ancestors})
+    defects = store.files_of_defective_attempts(conn, everyone) | store.defective_files(conn, everyone)
+    excluded = store.excluded_files(conn, ancestors) if ancestors else []
+    junk = store.junk_files(conn, ancestors) if ancestors else {}
+    if not excluded and not junk and not defects:
         return {}
-    excluded = store.excluded_files(conn, ancestors)
-    junk = store.junk_files(conn, ancestors)
-    if not excluded and not junk:
-        return {}
-    edges = content_edges(conn, sorted({*files, *ancestors}))
+    edges = content_edges(conn, everyone)
     texts: dict[int, str] = {}
     for one in exclusion_spreads(conn, excluded, edges):
         spoiled = {n: one.text for n in files if one.spoils(n) and not one.names(n)}
         texts = spoiled | texts
     marked = _junk_reasons(conn, junk.values())
-    reasons = _descendants(edges, {number: marked[attempt] for number, attempt in junk.items()})
-    return {n: text for n, text in reasons.items() if n in files} | texts
+    names = store.names_of_files(conn, sorted(defects)) if defects else {}
+    roots = {number: marked[attempt] for number, attempt in junk.items()}
+    roots |= {n: f"made from {names[n]}, which is {defect.text}" for n, defect in defects.items()}
+    reasons = _descendants(edges, roots)
+    own = {n: defect.text for n, defect in defects.items() if n in files}
+    return {n: text for n, text in reasons.items() if n in files} | texts | own
 
 
 def unsound_attempts(conn: Connection, attempts: Iterable[int]) -> dict[int, str]:
@@ -150,6 +155,14 @@ def reach_of_run(conn: Connection, attempt_id: int) -> Reach:
     own = store.files_of_attempts(conn, [attempt_id])
     edges = content_edges(conn, store.reached(conn, sorted(own), up=False)) if own else []
     return _reach(conn, set(_descendants(edges, dict.fromkeys(own, ""))).difference(own), (attempt_id,))
+
+
+def reach_of_files(conn: Connection, files: Iterable[int]) -> Reach:
+    """Return what was derived from files by attempts other than those that produced them."""
+    numbers = sorted(set(files))
+    edges = content_edges(conn, store.reached(conn, numbers, up=False)) if numbers else []
+    derived = set(_descendants(edges, dict.fromkeys(numbers, ""))).difference(numbers)
+    return _reach(conn, derived, sorted(store.attempts_of(conn, numbers)))
 
 
 def _reach(conn: Connection, files: Iterable[int], without: Sequence[int]) -> Reach:
