@@ -87,6 +87,25 @@ def test_a_defective_ccd_is_left_out_and_no_other(night: Database) -> None:
     assert planned(night) == (ALL, {})
 
 
+def test_a_defective_ccd_does_not_spoil_the_others_by_what_its_exposure_shares(night: Database) -> None:
+    """All CCDs of an exposure share an astrometric solution, which was derived from the catalogue of each of them."""
+    with night.write() as conn:
+        for ccdnum in (1, 2):
+            facts = {"filetype": "cat_scamp", "expnum": 1, "ccdnum": ccdnum}
+            put(conn, 810 + ccdnum, f"cat1{ccdnum}.fits", 1, **facts)
+            derive(conn, 10 + ccdnum, 810 + ccdnum)
+        put(conn, 820, "solution.head", 1, filetype="scamp_head")
+        for child, parent in ((820, 811), (820, 812), (11, 820), (12, 820)):
+            derive(conn, child, parent)
+    mark(night, "D00000001_c02", BAD, reason="dead amplifier")
+    assert planned(night)[0] == ALL - {(1, 2)}
+    mark(night, "solution.head", BAD, reason="of another field")
+    text = "made from solution.head, which is marked defective by mary: of another field"
+    used, left = planned(night)
+    assert used == {(2, 1), (2, 2)}
+    assert left == {"im11.fits": text, "im12.fits": "marked defective by mary: dead amplifier"}
+
+
 def test_no_run_of_a_defective_exposure_is_used_and_its_raw_file_enters_no_calibration(
     night: Database,
 ) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from sqlalchemy import Connection
 
 from desdm.archive.store import defective_attempts, defective_files
+from desdm.archive.unsound import defect_spread
 from desdm.release.contents import Contents, again
 from desdm.release.findings import Check, correction, failed
 from desdm.release.withdrawn import Withdrawn
@@ -45,8 +46,10 @@ def check_defects(
             defects.setdefault(file.id, marks[file.attempt_id])
     if not defects:
         return
+    edges = [(child, parent) for child, parents in contents.parents.items() for parent in parents]
+    spread = defect_spread(conn, defects, edges)
     for number, path in sorted(contents.files.items(), key=lambda item: item[1]):
-        chain = contents.chain(number, defects)
+        chain = spread.chain(number)
         if chain:
             defect = defects[chain[-1]]
             name = contents.ancestors[chain[-1]].name
