@@ -145,7 +145,7 @@ class Sky:
     ccds: tuple[int, ...]
     fields: dict[str, frozenset[int]]
     goals: dict[str, float]
-    titles: dict[int, str]
+    flats: tuple[str, ...]
 
     def images(self, without: set[int] | None = None, spoiled: set[tuple[int, int]] | None = None) -> Any:
         """(exposure, CCD) that a coadd takes but for exposures and CCDs."""
@@ -181,8 +181,8 @@ def survey_plan(r: Rehearsal, truth: dict[str, Any], tag: str, ccds: list[int]) 
     (r.home / "plan.csv").write_text("\n".join(lines) + "\n", "utf-8")
     r.run("survey", "import", str(r.home / "plan.csv"), "--reason", "rehearsal")
     fields = {name: frozenset(e["expnum"] for e in of) for name, of in good.items()}
-    titles = {e["expnum"]: e["filename"] for e in truth["exposures"]}
-    return Sky(tag, frozenset().union(*fields.values()), tuple(ccds), fields, goals, titles)
+    flats = tuple(e["filename"] for e in truth["exposures"] if e["kind"] == "dome flat")
+    return Sky(tag, frozenset().union(*fields.values()), tuple(ccds), fields, goals, flats)
 
 
 def main() -> None:
@@ -478,9 +478,9 @@ def lifted(r: Rehearsal, sky: Sky, old: str) -> None:
 
 
 def blocked(r: Rehearsal, sky: Sky) -> None:
-    """A problem of a raw exposure blocks the release of all, one of its night degrades it, and one is a nuisance."""
+    """A problem of a raw dome flat, five steps above the tile, blocks the release of all, one of its night degrades it, and one is a nuisance."""
     r.act = "block"
-    raw = sky.titles[sorted(sky.good)[0]]
+    raw = sky.flats[0]
     r.run("release", "create", "FULL")
     picked = json.loads((r.home / "releases" / "FULL" / "docs" / "selection.json").read_text("utf-8"))[
         "files"
@@ -492,7 +492,7 @@ def blocked(r: Rehearsal, sky: Sky) -> None:
     checks = r.ask("release", "validate", "FULL", statuses=(0, 1, 2))
     (refusal,) = [c["subject"] for c in checks if c["outcome"] == "error"]
     path = refusal.partition("path: ")[2].split(" <- ")
-    r.state("the release is refused with the path to the raw file", (path[-1], len(path) >= 6), (raw, True))
+    r.state("the release is refused with the path to the raw flat", (path[-1], len(path) >= 6), (raw, True))
     r.state("each step of it is an edge of the lineage", _is_lineage(r, path), True)
     refused = r.run("release", "publish", "FULL", statuses=(1, 2, 4))
     listed = {x["release"] for x in r.ask("release", "list") if x["state"] == "published"}
@@ -502,7 +502,7 @@ def blocked(r: Rehearsal, sky: Sky) -> None:
     r.state("its tile cannot be blessed", r.ask("show", run)["data_state"], "NEW")
     r.run("problem", "open", "nite", sky.tag.rpartition("_")[2], "twilight glow", "--severity", "degrade")
     r.run("problem", "open", "nite", sky.tag.rpartition("_")[2], "a slow disk", "--severity", "nuisance")
-    r.run("problem", "fix", number, "the controller was restarted")
+    r.run("problem", "fix", number, "--reason", "the controller was restarted")
     checks = r.ask("release", "validate", "FULL", statuses=(0, 1, 2))
     r.state(
         "fixed, and still open: still refused",
