@@ -478,7 +478,7 @@ def lifted(r: Rehearsal, sky: Sky, old: str) -> None:
 
 
 def blocked(r: Rehearsal, sky: Sky) -> None:
-    """A problem of a raw dome flat, five steps above the tile, blocks the release of all, one of its night degrades it, and one is a nuisance."""
+    """A problem of a raw flat, five files above the tile, blocks a release; one degrades it, one is a nuisance."""
     r.act = "block"
     raw = sky.flats[0]
     r.run("release", "create", "FULL")
@@ -492,7 +492,7 @@ def blocked(r: Rehearsal, sky: Sky) -> None:
     checks = r.ask("release", "validate", "FULL", statuses=(0, 1, 2))
     (refusal,) = [c["subject"] for c in checks if c["outcome"] == "error"]
     path = refusal.partition("path: ")[2].split(" <- ")
-    r.state("the release is refused with the path to the raw flat", (path[-1], len(path) >= 6), (raw, True))
+    r.state("the release is refused with the path to the raw flat", (path[-1], len(path)), (raw, 5))
     r.state("each step of it is an edge of the lineage", _is_lineage(r, path), True)
     refused = r.run("release", "publish", "FULL", statuses=(1, 2, 4))
     listed = {x["release"] for x in r.ask("release", "list") if x["state"] == "published"}
