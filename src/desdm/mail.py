@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import smtplib
 from collections.abc import Sequence
+from contextlib import suppress
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -66,8 +67,14 @@ def send_mail(
     mail["Message-ID"] = f"<{message_id}@{domain}>" if message_id else make_msgid(domain=domain)
     mail.set_content(body)
     try:
-        with smtplib.SMTP(host, int(port), timeout=patience) as server:
+        server = smtplib.SMTP(host, int(port), timeout=patience)
+        try:
             refused = server.send_message(mail, to_addrs=list(to))
+        finally:
+            # Whatever the server says to this, it has taken the mail or not.
+            with suppress(OSError, smtplib.SMTPException):
+                server.quit()
+            server.close()
     except (OSError, smtplib.SMTPException) as err:
         raise TransientError(
             f"the mail server {config.mail_server} did not take the mail: {err}; try again"

@@ -308,6 +308,59 @@ def test_mail_goes_by_a_real_server_with_the_name_of_the_message(config: Config)
     assert letter.mail["Bcc"] is None
 
 
+@pytest.mark.parametrize("fault", ["busy", "later", "full", "hangs", "drops"])
+def test_of_five_hundred_failures_nothing_is_lost_while_the_mail_server_is_in_trouble_for_an_hour(
+    ready: Database, config: Config, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """Two people, a real server and a clock that moves: all comes after the hour, under one name each, in few mails."""
+    monkeypatch.setattr("desdm.operations.notices.channels._PATIENCE", 0.3)
+    people = ("mary@example.org", "john@example.org")
+    for person in people:
+        rule(ready, name=person, target=f"mailto:{person}")
+    with ready.write() as conn:
+        for n in range(500):
+            record_event(conn, EventKind.ATTEMPT, "queue", f"run {n:03d} failed", subject=f"D{n:08d}")
+    with smtp_sink() as sink:
+        send = channel(replace(config, mail_server=sink.address, mail_from="desdm@example.org"))
+        sink.fault = fault
+        now = NOW
+        while now < NOW + timedelta(hours=3):
+            if now >= NOW + timedelta(hours=1):
+                sink.fault = ""
+            with ready.write() as conn:
+                outbox.collect(conn, now)
+            outbox.deliver(ready, send, now)
+            now += timedelta(minutes=5)
+    names = {person: [m.mail["Message-ID"] for m in sink.letters if m.to == (person,)] for person in people}
+    for person, of in names.items():
+        # A server that took a mail and was cut off gets it again under its name: readers' programs show it once.
+        assert len(set(of)) <= 3 and (len(of) == len(set(of)) or fault == "drops"), (person, of)
+    with ready.read() as conn:
+        everything = store.notices(conn)
+    assert {n.state for n in everything} == {NoticeState.SENT} and len(everything) == 1000
+    assert len({(n.rule_id, n.subject) for n in everything}) == 1000
+    assert {n.batch for n in everything} == {
+        m.partition("@")[0].strip("<") for of in names.values() for m in of
+    }
+
+
+def test_a_server_that_took_the_mail_and_parts_badly_does_not_get_it_again(
+    ready: Database, config: Config
+) -> None:
+    rule(ready)
+    fail(ready)
+    with smtp_sink() as sink:
+        sink.fault = "parts"
+        send = channel(replace(config, mail_server=sink.address, mail_from="desdm@example.org"))
+        for minute in (0, 10, 20):
+            with ready.write() as conn:
+                outbox.collect(conn, NOW + timedelta(minutes=minute))
+            outbox.deliver(ready, send, NOW + timedelta(minutes=minute))
+    assert len(sink.letters) == 1
+    with ready.read() as conn:
+        assert [n.state for n in store.notices(conn)] == [NoticeState.SENT]
+
+
 @contextmanager
 def webhook(status: int) -> Iterator[tuple[str, list[dict[str, object]]]]:
     """A webhook on loopback: its address, and the documents that it got."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -24,9 +24,15 @@ class Letter:
 
 @dataclass
 class Sink:
-    """A running sink; ``address`` is ``host:port``. Recipients in ``refuses`` are turned away."""
+    """A running sink; ``address`` is ``host:port``. Recipients in ``refuses`` are turned away.
+
+    ``fault`` is what it does wrong: ``busy`` (421 to whoever calls), ``later`` (451 to each recipient), ``full`` (452 to
+    the text), ``hangs`` (no answer to the text), ``drops`` (it takes the mail and is cut off before it says so), ``parts``
+    (it takes the mail, says so, and answers QUIT with 421).
+    """
 
     port: int = 0
+    fault: str = ""
     letters: list[Letter] = field(default_factory=list)
     refuses: set[str] = field(default_factory=set)
 
@@ -41,6 +47,11 @@ class Sink:
         def say(text: str) -> None:
             writer.write(text.encode() + b"\r\n")
 
+        if self.fault == "busy":
+            say("421 come back")
+            await writer.drain()
+            writer.close()
+            return
         say("220 sink")
         while line := (await reader.readline()).decode().rstrip("\r\n"):
             word = line.upper()
@@ -53,6 +64,8 @@ class Sink:
                 name = line[8:].split()[0].strip("<>")
                 if name in self.refuses:
                     say("550 no such person")
+                elif self.fault == "later":
+                    say("451 try again later")
                 else:
                     to.append(name)
                     say("250 ok")
@@ -63,15 +76,26 @@ class Sink:
                     body += row[1:] if row.startswith(b"..") else row
                 mail = message_from_bytes(bytes(body), policy=policy.default)
                 assert isinstance(mail, EmailMessage)
+                if self.fault == "full":
+                    say("452 no room")
+                    await writer.drain()
+                    continue
+                if self.fault == "hangs":
+                    await asyncio.sleep(5)
+                    break
                 self.letters.append(Letter(sender, tuple(to), mail))
+                if self.fault == "drops":
+                    break
                 say("250 taken")
             elif word == "QUIT":
-                say("221 bye")
+                say("421 in a hurry" if self.fault == "parts" else "221 bye")
                 break
             else:
                 say("250 ok")
             await writer.drain()
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 @contextmanager

@@ -69,7 +69,8 @@ def files(
 ) -> list[FileRecord]:
     """Files that are not in the trash, in the order of their names.
 
-    Files of attempts whose data are JUNK or PRUNED are left out, unless the attempt is named or ``junk`` is set.
+    Files that are marked defective, and those of attempts whose data are JUNK or PRUNED, are left out, unless the attempt
+    is named or ``junk`` is set.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ def files(
     limit
         At most so many.
     junk
-        Also files of attempts whose data are JUNK or PRUNED.
+        Also files that are marked defective, and those of attempts whose data are JUNK or PRUNED.
 
     Raises
     ------
@@ -152,7 +153,7 @@ def find(
 def find_sound(
     conn: Connection, query: Mapping[str, str], scope: Scope | None = None, *, replaced: bool = False
 ) -> tuple[list[CatalogFile], list[tuple[CatalogFile, str]]]:
-    """Return what `find` does, but for files that must not be used because of their lineage; these apart, each with why.
+    """Return what `find` does, but for files that are marked defective or of such a lineage; these apart, each with why.
 
     Such a file supersedes nothing: where another attempt has the product, that one is returned. Parameters as of `find`.
 

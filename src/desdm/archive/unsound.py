@@ -1,6 +1,6 @@
-"""Files that must not be used because of what they were derived from: a frame that is excluded, or a run that is JUNK.
+"""Files that must not be used: marked defective, or derived from such a file, an excluded frame or a run that is JUNK.
 
-One rule for all: a calibration is not chosen, and an image not planned or released, if its lineage holds either. Lists of
+One rule for all: a calibration is not chosen, and an image not planned or released, if its lineage holds any. Lists of
 frames (``cal_frames``) hold judgements on frames and no pixels of them: a frame that was left out of a combination and is
 excluded later spoils nothing.
 """
@@ -8,7 +8,7 @@ excluded later spoils nothing.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -22,10 +22,13 @@ __all__ = [
     "PIXELS",
     "ExclusionSpread",
     "Reach",
+    "Spread",
     "content_edges",
+    "defect_spread",
     "exclusion_spreads",
     "exclusion_text",
     "reach_of_exclusions",
+    "reach_of_files",
     "reach_of_run",
     "unsound",
     "unsound_attempts",
@@ -66,7 +69,7 @@ def content_edges(conn: Connection, ids: Sequence[int]) -> list[tuple[int, int]]
 
 
 def unsound(conn: Connection, files: Mapping[int, int | None]) -> dict[int, str]:
-    """Return, of files that must not be used because of their lineage, why.
+    """Return, of files that must not be used because of a mark of their own or of their lineage, why.
 
     An exposure's own exclusion is not listed for what is excluded itself: the selection of images reports it.
 
@@ -78,20 +81,41 @@ def unsound(conn: Connection, files: Mapping[int, int | None]) -> dict[int, str]
     if not files or not store.anything_unsound(conn):
         return {}
     ancestors = store.reached(conn, sorted(files), up=True)
-    if not ancestors:
+    everyone = sorted({*files, *ancestors})
+    defects = store.files_of_defective_attempts(conn, everyone) | store.defective_files(conn, everyone)
+    excluded = store.excluded_files(conn, ancestors) if ancestors else []
+    junk = store.junk_files(conn, ancestors) if ancestors else {}
+    if not excluded and not junk and not defects:
         return {}
-    excluded = store.excluded_files(conn, ancestors)
-    junk = store.junk_files(conn, ancestors)
-    if not excluded and not junk:
-        return {}
-    edges = content_edges(conn, sorted({*files, *ancestors}))
+    edges = content_edges(conn, everyone)
     texts: dict[int, str] = {}
     for one in exclusion_spreads(conn, excluded, edges):
         spoiled = {n: one.text for n in files if one.spoils(n) and not one.names(n)}
         texts = spoiled | texts
     marked = _junk_reasons(conn, junk.values())
     reasons = _descendants(edges, {number: marked[attempt] for number, attempt in junk.items()})
-    return {n: text for n, text in reasons.items() if n in files} | texts
+    texts = {n: text for n, text in reasons.items() if n in files} | texts
+    return texts | _defect_texts(conn, files, defects, edges)
+
+
+def _defect_texts(
+    conn: Connection,
+    files: Iterable[int],
+    defects: Mapping[int, store.Defect],
+    edges: Sequence[tuple[int, int]],
+) -> dict[int, str]:
+    """Say of files that they are marked defective, or from which file that is they were derived."""
+    if not defects:
+        return {}
+    names = store.names_of_files(conn, sorted(defects))
+    spread = defect_spread(conn, defects, edges)
+    texts = {}
+    for number in files:
+        if chain := spread.chain(number):
+            root = chain[-1]
+            own = root == number
+            texts[number] = ("" if own else f"made from {names[root]}, which is ") + defects[root].text
+    return texts
 
 
 def unsound_attempts(conn: Connection, attempts: Iterable[int]) -> dict[int, str]:
@@ -152,6 +176,15 @@ def reach_of_run(conn: Connection, attempt_id: int) -> Reach:
     return _reach(conn, set(_descendants(edges, dict.fromkeys(own, ""))).difference(own), (attempt_id,))
 
 
+def reach_of_files(conn: Connection, files: Iterable[int]) -> Reach:
+    """Return what was derived from files by attempts other than those that produced them."""
+    numbers = sorted(set(files))
+    edges = content_edges(conn, store.reached(conn, numbers, up=False)) if numbers else []
+    spread = defect_spread(conn, numbers, edges) if edges else Spread({}, {})
+    derived = {number for number, _ in spread.origins if spread.spoils(number)}.difference(numbers)
+    return _reach(conn, derived, sorted(store.attempts_of(conn, numbers)))
+
+
 def _reach(conn: Connection, files: Iterable[int], without: Sequence[int]) -> Reach:
     """The attempts that produced files, by pipeline in the order in which they ran."""
     numbers = sorted(set(store.attempts_of(conn, sorted(files))).difference(without))
@@ -172,10 +205,10 @@ _ALL = 0
 
 
 @dataclass(frozen=True, slots=True)
-class ExclusionSpread:
-    """What one exclusion spoils: the one rule of plans, choices of calibrations, tags and checks of releases.
+class Spread:
+    """What files that must not be used spoil: the one rule of plans, choices of calibrations, tags and checks of releases.
 
-    It begins with the excluded pixels and goes down the lineage. The files of an exposure that are of no CCD (raw file,
+    It begins with their pixels and goes down the lineage. The files of an exposure that are of no CCD (raw file,
     mini sky, astrometric solution, zero points, QA) carry the CCD on and do not spoil the other CCDs of their exposure.
     A calibration of no exposure and no CCD (flat norm, sky components) mixes all CCDs: all that was made with it is
     spoiled, also of the excluded exposure. A run that left the CCD out of a file did not take it from there.
@@ -183,9 +216,6 @@ class ExclusionSpread:
     ``origins``: (file, CCD or 0 for all) → the same of the file through which it was reached; None: where it begins.
     """
 
-    expnum: int
-    banned: int
-    text: str
     origins: Mapping[tuple[int, int], tuple[int, int] | None]
     places: Mapping[int, store.FilePlace]
 
@@ -193,13 +223,8 @@ class ExclusionSpread:
         """Whether a file must not be used."""
         return self._state(number) is not None
 
-    def names(self, number: int) -> bool:
-        """Whether a file is of what is excluded, itself: the exposure, or the CCD of it."""
-        place = self.places.get(number)
-        return place is not None and place.expnum == self.expnum and self.banned in (_ALL, place.ccdnum)
-
     def chain(self, number: int) -> list[int]:
-        """Return the files on a shortest path from a spoiled file to the excluded pixels; empty: it is not spoiled."""
+        """Return the files on a shortest path from a spoiled file to where it begins; empty: it is not spoiled."""
         state = self._state(number)
         chain: list[int] = []
         while state is not None:
@@ -212,6 +237,42 @@ class ExclusionSpread:
         place = self.places.get(number)
         ccdnum = _ALL if place is None or place.ccdnum is None else place.ccdnum
         return next((one for one in ((number, ccdnum), (number, _ALL)) if one in self.origins), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ExclusionSpread(Spread):
+    """What one exclusion spoils; ``banned`` is the CCD, 0 for the whole exposure, and ``text`` says it in words."""
+
+    expnum: int
+    banned: int
+    text: str
+
+    def names(self, number: int) -> bool:
+        """Whether a file is of what is excluded, itself: the exposure, or the CCD of it."""
+        place = self.places.get(number)
+        return place is not None and place.expnum == self.expnum and self.banned in (_ALL, place.ccdnum)
+
+
+def defect_spread(conn: Connection, files: Iterable[int], edges: Sequence[tuple[int, int]]) -> Spread:
+    """Return what files that are marked defective spoil: a file of one CCD that CCD, another one all that was made from it.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    files
+        Numbers of the files.
+    edges
+        (child, parent) among the files, of `content_edges`.
+    """
+    roots = sorted(set(files))
+    places = store.file_places(conn, sorted({*roots, *(number for edge in edges for number in edge)}))
+    children: dict[int, list[int]] = {}
+    for child, parent in edges:
+        children.setdefault(parent, []).append(child)
+    # A file that an attempt made of no CCD, for instance an astrometric solution, is wrong for all of them.
+    starts = [(n, places[n].ccdnum or _ALL) for n in roots]
+    return Spread(_origins(starts, children, places, set()), places)
 
 
 def exclusion_spreads(
@@ -245,21 +306,32 @@ def exclusion_spreads(
         # What an attempt made of no CCD holds the CCD only if it was derived from it.
         roots = [r.id for r in of if not banned or r.ccdnum == banned or places[r.id].attempt_id is None]
         roots = [n for n in roots if not banned or places[n].ccdnum in (None, banned)]
-        origins: dict[tuple[int, int], tuple[int, int] | None] = {(n, banned): None for n in roots}
-        queue = deque(origins)
-        while queue:
-            state = queue.popleft()
-            number, ccdnum = state
-            for child in children.get(number, ()):
-                if (places[child].attempt_id, number, ccdnum) in omitted:
-                    continue
-                label = _passed_on(places[number], ccdnum, places[child])
-                if label is not None and (child, label) not in origins:
-                    origins[child, label] = state
-                    queue.append((child, label))
+        origins = _origins([(n, banned) for n in roots], children, places, omitted)
         text = exclusion_text(expnum, banned, of[0].reason, of[0].analyst)
-        spreads.append(ExclusionSpread(expnum, banned, text, origins, places))
+        spreads.append(ExclusionSpread(origins, places, expnum, banned, text))
     return spreads
+
+
+def _origins(
+    starts: Iterable[tuple[int, int]],
+    children: Mapping[int, Sequence[int]],
+    places: Mapping[int, store.FilePlace],
+    omitted: Collection[tuple[int | None, int, int]],
+) -> dict[tuple[int, int], tuple[int, int] | None]:
+    """Return (file, CCD or 0) of all that is spoiled from some on, each with the same from which it was reached."""
+    origins: dict[tuple[int, int], tuple[int, int] | None] = dict.fromkeys(starts)
+    queue = deque(origins)
+    while queue:
+        state = queue.popleft()
+        number, ccdnum = state
+        for child in children.get(number, ()):
+            if (places[child].attempt_id, number, ccdnum) in omitted:
+                continue
+            label = _passed_on(places[number], ccdnum, places[child])
+            if label is not None and (child, label) not in origins:
+                origins[child, label] = state
+                queue.append((child, label))
+    return origins
 
 
 def _passed_on(parent: store.FilePlace, ccdnum: int, child: store.FilePlace) -> int | None:

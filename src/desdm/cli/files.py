@@ -23,7 +23,12 @@ from desdm.cli.names import RUN
     multiple=True,
     help="As pipelines ask: expnum=229686, region=150.1,2.2,0.5.",
 )
-@click.option("--all", "junk", is_flag=True, help="Also files of attempts whose data are JUNK.")
+@click.option(
+    "--all",
+    "junk",
+    is_flag=True,
+    help="Also files that are marked defective, or of attempts whose data are JUNK.",
+)
 @click.option(
     "--findings", "only", is_flag=True, help="Only files with findings of their ingest, each with them."
 )
@@ -48,7 +53,8 @@ def command(
 ) -> None:
     """List files by attempt, type, band or tag.
 
-    Files of attempts marked JUNK are left out, unless --attempt names the attempt or with --all.
+    Files that are marked defective, and those of attempts marked JUNK, are left out, unless --attempt names the attempt or
+    with --all.
     With --query superseded files are left out too: of several attempts the last good one stands. Verdicts and exclusions
     are not looked at; which images a run would use, submit --dry-run says. FINDINGS counts what was odd about a file
     when it was ingested.
@@ -73,7 +79,9 @@ def command(
                 if another := re.search(r",\s*(\w+)\s*=", value):
                     raise UsageError(f"--query {part!r}: give --query once more for {another[1]}")
                 conditions[key.strip()] = value.strip()
-            matches = catalog.find(conn, {k: v for k, v in conditions.items() if v is not None}, limit=most)
+            matches = catalog.find(conn, {k: v for k, v in conditions.items() if v is not None})
+            defective = store.defective_files(conn, [f.id for f in matches])
+            matches = [f for f in matches if f.id not in defective][:most]
             document = [
                 {
                     "filename": f.filename,
@@ -127,9 +135,11 @@ def command(
     if no_tag:
         empty_text = f"there is no tag {no_tag}; see: desdm tag"
     elif query:
-        empty_text = "no file of that kind may be used; with those of JUNK runs: desdm files --all"
+        empty_text = (
+            "no file of that kind may be used; with those that are JUNK or defective: desdm files --all"
+        )
     elif hidden:
-        empty_text = f"no such file; {hidden} of JUNK runs are hidden: --all"
+        empty_text = f"no such file; {hidden} that are JUNK or defective are hidden: --all"
 
     def human() -> None:
         columns = ("filename", "filetype", "band", "filesize")

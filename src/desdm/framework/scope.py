@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from desdm.archive import catalog
+from desdm.archive import catalog, store
 from desdm.archive.catalogfile import CatalogFile, FileIdentity
 from desdm.archive.model import Scope
 from desdm.archive.withheld import withheld
@@ -152,6 +152,9 @@ class InputFinder:
         spoiled = [one for one in spoiled if one[0].subject not in subjects]
         omitted = _by_file(_omitted(file, reason) for file, reason in spoiled if policy or not sound)
         if not policy:
+            # Others of a kind serve in place of what is defective, which is listed all the same.
+            marked = store.defective_files(self.conn, [file.id for file, _ in (*faulty, *spoiled)])
+            omitted |= _by_file(_omitted(file, why) for file, why in (*faulty, *spoiled) if file.id in marked)
             selection = drop_excluded(self.conn, sound, self.own)
             return _Answer(query, selection.files, omitted | _by_file(selection.omitted))
         selection = select_images(self.conn, sound, policy_of(policy), self.scope)

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
@@ -52,8 +53,9 @@ from desdm.framework.sections import Settings, Tree, section, texts_of
 from desdm.framework.settings import UNIT_KEYS, KnownSettings
 from desdm.framework.software import cached_file_digest, system_software
 from desdm.modes import make_private
-from desdm.quality.qa.flags import read_flags
+from desdm.quality.qa.flags import marks_concern, read_flags
 from desdm.quality.qa.selection import AssessmentPolicy, Omitted
+from desdm.quality.qa.store import lock_marks, newest_mark_number
 from desdm.schema.database import Database
 from desdm.schema.runname import RunName
 from desdm.schema.states import AttemptState, DataState
@@ -158,7 +160,7 @@ def submit(
 
 
 class _FlagsChanged(Exception):
-    """Verdicts, exclusions or data states that a plan read were changed before it was written."""
+    """Verdicts, exclusions, marks or data states that a plan read were changed before it was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,7 @@ def _submit(
         inputs = replace(inputs, notes=(*inputs.notes, *suspects))
         flags = read_flags(conn, _exposures(finder, inputs), finder.own)
         data_states = _data_states(conn, inputs)
+        newest_mark = newest_mark_number(conn)
     files_by_input = inputs.files_by_input
     omitted = (*finder.omitted.values(), *inputs.passed)
     _check_archived(archive, files_by_input)
@@ -225,8 +228,14 @@ def _submit(
     fingerprint = _fingerprint(pipeline, run, configs, codes, files_by_input)
     with database.write() as conn:
         store.lock_submissions(conn)
+        lock_marks(conn)
         lock_exclusions(conn)
-        if read_flags(conn, flags.expnums, flags.own) != flags or _data_states(conn, inputs) != data_states:
+        read = chain.from_iterable(files_by_input.values())
+        if (
+            read_flags(conn, flags.expnums, flags.own) != flags
+            or _data_states(conn, inputs) != data_states
+            or marks_concern(conn, newest_mark, read, [one.desfile_id for one in omitted])
+        ):
             raise _FlagsChanged
         same_work = _same_work(conn, pipeline, fingerprint, files_by_input, configs)
         done = (

@@ -12,7 +12,13 @@ from desdm.archive import store
 from desdm.archive.catalog import attempt_number
 from desdm.archive.model import Scope
 from desdm.archive.tags import tag, untag
-from desdm.archive.unsound import Reach, reach_of_exclusions, reach_of_run, unsound_attempts
+from desdm.archive.unsound import (
+    Reach,
+    reach_of_exclusions,
+    reach_of_files,
+    reach_of_run,
+    unsound_attempts,
+)
 from desdm.errors import NotFoundError, UsageError
 from desdm.quality.qa.store import attempts_judged, exposures_of
 from desdm.quality.qa.verdict import overrule, verdicts, withdraw
@@ -33,6 +39,7 @@ __all__ = [
     "refresh_tags_after_run",
     "refresh_tags_of_attempts",
     "refresh_tags_of_exposures",
+    "refresh_tags_of_files",
     "refresh_tags_of_run",
     "require_manual_tag",
     "set_verdict",
@@ -53,6 +60,11 @@ class TagChange:
     added: tuple[tuple[str, str], ...] = ()
     removed: tuple[tuple[str, str], ...] = ()
     note: str = ""
+
+    def __add__(self, other: TagChange) -> TagChange:
+        """Return both changes as one."""
+        notes = dict.fromkeys(n for n in (self.note, other.note) if n)
+        return TagChange(self.added + other.added, self.removed + other.removed, "; ".join(notes))
 
 
 def accepted_tag(nite: str) -> str:
@@ -230,7 +242,8 @@ def refresh_tags_of_exposures(
     """Set and remove accepted tags so that they agree with verdicts, exclusions and data states.
 
     An attempt of First Cut carries the tag of its night when it is the one whose verdict counts, in ``scope``, good and
-    usable, its exposure accepted and not excluded, and none of its images derives from an excluded frame or a JUNK run.
+    usable, its exposure accepted and not excluded, and one of its images sound: neither it nor what it derives from is
+    defective, excluded or of a JUNK run.
 
     Parameters
     ----------
@@ -308,6 +321,30 @@ def refresh_tags_of_run(conn: Connection, scope: Scope, run: str, *, who: str, r
     changed = refresh_tags_of_attempts(conn, scope, [attempt_id, *reach.attempts], who=who, reason=reason)
     junk = store.attempt_facts(conn, [attempt_id])[attempt_id].data_state is DataState.JUNK
     return replace(changed, note=_reach_note(reach)) if junk and reach.text else changed
+
+
+def refresh_tags_of_files(
+    conn: Connection, scope: Scope, files: Sequence[int], *, who: str, reason: str, defective: bool
+) -> TagChange:
+    """Refresh the accepted tags of the runs that produced files whose marks changed, and of those that used them.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database, inside a transaction.
+    scope
+        Project, campaign and run classes whose attempts may carry the accepted tags.
+    files
+        Numbers of the files.
+    who, reason
+        Author and reason of the change.
+    defective
+        Whether they are defective now, so that the note names the runs that used them.
+    """
+    reach = reach_of_files(conn, files)
+    attempts = {*store.attempts_of(conn, files), *reach.attempts}
+    changed = refresh_tags_of_attempts(conn, scope, sorted(attempts), who=who, reason=reason)
+    return replace(changed, note=_reach_note(reach)) if defective and reach.text else changed
 
 
 def _refresh_exposures_and_reach(

@@ -1,4 +1,7 @@
-"""Which open problems forbid to release files, or to bless them, with the path from a file to what the problem is about."""
+"""Open problems of files or of what they come from: those that forbid to release or bless, and those that notes tell.
+
+Each with the path from a file to what the problem is about.
+"""
 
 from __future__ import annotations
 
@@ -13,26 +16,29 @@ from desdm.archive import store as archive_store
 from desdm.release import store
 from desdm.release.model import Problem
 from desdm.release.select import again
-from desdm.schema.operationstates import ProblemState
+from desdm.schema.operationstates import ProblemState, Severity
 
-__all__ = ["Blocker", "blockers", "blockers_of_release"]
+__all__ = ["Blocker", "blockers", "blockers_of_release", "degradations_of_release"]
 
 _CCD = re.compile(r"d?0*(\d+)_c0*(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """An open problem of severity stop or block.
+    """An open problem that concerns files.
 
     Attributes
     ----------
     path
         Names of the files from one that would be released or blessed to the one that the problem is about; empty: the
         problem is about the release, tag or tile itself.
+    files
+        Numbers of the files that would be released or blessed and come from what the problem is about; empty as ``path``.
     """
 
     problem: Problem
     path: tuple[str, ...] = ()
+    files: tuple[int, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -64,11 +70,37 @@ def blockers_of_release(
     list of Blocker
         The problems, oldest first.
     """
+    subjects = _subjects_of_release(release, selection, tiles)
+    return _concerning(conn, files, subjects, lambda p: p.blocks and p.state is not ProblemState.NEW)
+
+
+def degradations_of_release(
+    conn: Connection, release: str, selection: str, tiles: Sequence[str], files: Sequence[int]
+) -> list[Blocker]:
+    """Return the open problems of severity degrade that a person has confirmed; parameters as of `blockers_of_release`.
+
+    Parameters
+    ----------
+    conn
+        Connection.
+    release, selection, tiles
+        Name of the release, how it was selected, and its tiles.
+    files
+        Numbers of the archive's files from which it was made.
+    """
+
+    def counts(problem: Problem) -> bool:
+        return problem.severity is Severity.DEGRADE and problem.state is not ProblemState.NEW
+
+    return _concerning(conn, files, _subjects_of_release(release, selection, tiles), counts)
+
+
+def _subjects_of_release(release: str, selection: str, tiles: Sequence[str]) -> set[tuple[str, str]]:
+    """Return the subjects of problems that concern a release as a whole: it, the tags of its selection, its tiles."""
     tag = (again(selection) or {}).get("tag", "")
     direct = {("release", release.lower())}
     direct |= {("tag", t.lower()) for t in tag.split(",") if t}
-    direct |= {("tile", t.lower()) for t in tiles}
-    return _blockers(conn, files, direct, lambda p: p.state is not ProblemState.NEW)
+    return direct | {("tile", t.lower()) for t in tiles}
 
 
 def blockers(conn: Connection, files: Sequence[int], subjects: Iterable[tuple[str, str]]) -> list[Blocker]:
@@ -84,17 +116,17 @@ def blockers(conn: Connection, files: Sequence[int], subjects: Iterable[tuple[st
         (kind, name) of what is to be blessed itself.
     """
     direct = {(kind, name.strip().lower()) for kind, name in subjects}
-    return _blockers(conn, files, direct, lambda p: True)
+    return _concerning(conn, files, direct, lambda p: p.blocks)
 
 
-def _blockers(
+def _concerning(
     conn: Connection,
     files: Sequence[int],
     direct: set[tuple[str, str]],
     counts: Callable[[Problem], bool],
 ) -> list[Blocker]:
-    """Return the open problems that block, of these subjects or of anything that the files come from."""
-    candidates = [p for p in store.open_problems(conn) if p.blocks and counts(p)]
+    """Return the open problems that count, of these subjects or of anything that the files come from."""
+    candidates = [p for p in store.open_problems(conn) if counts(p)]
     if not candidates:
         return []
     start = sorted(set(files))
@@ -107,8 +139,10 @@ def _blockers(
         for key in _keys(file, runs):
             at.setdefault(key, set()).add(file.id)
     parents: dict[int, list[int]] = {}
+    children: dict[int, list[int]] = {}
     for child, parent in archive_store.derived_among(conn, every) if every else []:
         parents.setdefault(child, []).append(parent)
+        children.setdefault(parent, []).append(child)
     previous = _tree(start, parents)
     result = []
     for problem in candidates:
@@ -116,7 +150,9 @@ def _blockers(
         if key in direct:
             result.append(Blocker(problem))
         elif key in at:
-            result.append(Blocker(problem, _path(at[key], previous, facts)))
+            concerned = _tree(sorted(at[key]), children)
+            files_below = tuple(number for number in start if number in concerned)
+            result.append(Blocker(problem, _path(at[key], previous, facts), files_below))
     return result
 
 
@@ -145,16 +181,16 @@ def _key(problem: Problem) -> tuple[str, str]:
     return (kind, f"{match[1]}_c{match[2]}") if match else (kind, subject)
 
 
-def _tree(start: Sequence[int], parents: Mapping[int, Sequence[int]]) -> dict[int, int]:
-    """Return, of every ancestor, the file before it on a shortest path from any of the files, nearest first; 0: none."""
+def _tree(start: Sequence[int], edges: Mapping[int, Sequence[int]]) -> dict[int, int]:
+    """Return, of all that edges lead to, the file before it on a shortest path from any of the files, nearest first."""
     previous = dict.fromkeys(start, 0)
     queue = deque(start)
     while queue:
         file = queue.popleft()
-        for parent in parents.get(file, ()):
-            if parent not in previous:
-                previous[parent] = file
-                queue.append(parent)
+        for other in edges.get(file, ()):
+            if other not in previous:
+                previous[other] = file
+                queue.append(other)
     return previous
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from sqlalchemy import Connection
 
-from desdm.quality.qa.store import defective_attempts, defective_files
+from desdm.archive.store import defective_attempts, defective_files
+from desdm.archive.unsound import defect_spread
 from desdm.release.contents import Contents, again
 from desdm.release.findings import Check, correction, failed
 from desdm.release.withdrawn import Withdrawn
@@ -37,22 +38,22 @@ def check_defects(
     published
         Whether it is published, so that only a point release can correct it.
     """
-    words = {one.id: (one.author, one.reason) for one in defective_files(conn, sorted(contents.ancestors))}
+    defects = defective_files(conn, sorted(contents.ancestors))
     attempts = {f.attempt_id for f in contents.ancestors.values() if f.attempt_id is not None}
     marks = defective_attempts(conn, sorted(attempts.difference(withdrawn)))
     for file in contents.ancestors.values():
         if file.attempt_id in marks:
-            words.setdefault(file.id, (marks[file.attempt_id].author, marks[file.attempt_id].reason))
-    if not words:
+            defects.setdefault(file.id, marks[file.attempt_id])
+    if not defects:
         return
+    edges = [(child, parent) for child, parents in contents.parents.items() for parent in parents]
+    spread = defect_spread(conn, defects, edges)
     for number, path in sorted(contents.files.items(), key=lambda item: item[1]):
-        chain = contents.chain(number, words)
+        chain = spread.chain(number)
         if chain:
-            author, reason = words[chain[-1]]
+            defect = defects[chain[-1]]
             name = contents.ancestors[chain[-1]].name
             relation = "it is" if len(chain) == 1 else f"it was made from {name}, which is"
             text = " <- ".join(contents.ancestors[n].name for n in chain)
             advice = correction(release) if published else again(conn, contents, chain)
-            yield failed(
-                "marks", path, f"{relation} marked defective by {author}: {reason}; path: {text}; {advice}"
-            )
+            yield failed("marks", path, f"{relation} {defect.text}; path: {text}; {advice}")

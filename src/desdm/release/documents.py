@@ -17,6 +17,7 @@ from desdm.release.document import Document
 from desdm.release.exposures import exposure_uses
 from desdm.release.findings import Check
 from desdm.release.hats import parts
+from desdm.release.known import add_known_problems, known_problems, write_problems
 from desdm.release.model import Release, ReleaseColumn, ReleaseTable
 from desdm.release.notes import notes
 from desdm.release.queries import Ask, run
@@ -77,7 +78,10 @@ def write_documents(
         tables, files = store.tables(conn, release.name), store.files(conn, release.name)
         sources = store.provenance(conn, release.name)
         # Read now, not when the draft was created: verdicts may have changed since.
-        uses = exposure_uses(conn, contents_of(conn, sources_of(conn, root, files)), scopes)
+        origins = sources_of(conn, root, files)
+        uses = exposure_uses(conn, contents_of(conn, origins), scopes)
+        tiles = sorted({f.tilename for f in files if f.tilename})
+        problems = known_problems(conn, release, tiles, origins)
     selection = read_selection(root)
     queries = run(root, tables, ask) if ask is not None else []
     docs = root / "docs"
@@ -85,9 +89,12 @@ def write_documents(
     (docs / "schema").mkdir(parents=True)
     # The notes cannot contain their own digest: the check of files is left out.
     checks = [c for c in checks if c.check != "files"]
-    notes_page = notes(release, tables, files, sources, selection, checks, queries, uses)
+    notes_page = notes(release, tables, files, sources, selection, checks, queries, uses, problems)
+    write_problems(root, release.name, problems)
     _put(docs / "notes", notes_page)
-    _put(docs / "data", data(release, [_with_exact_limits(root, table) for table in tables], sources))
+    data_page = data(release, [_with_exact_limits(root, table) for table in tables], sources)
+    add_known_problems(data_page, problems)
+    _put(docs / "data", data_page)
     _json(docs / "queries.json", {"release": release.name, "queries": [one._asdict() for one in queries]})
     _json(docs / "validation.json", {"release": release.name, "checks": [c._asdict() for c in checks]})
     for table in tables:

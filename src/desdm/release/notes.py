@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from desdm.release.document import Document
 from desdm.release.exposures import ExposureUse
 from desdm.release.findings import Check
+from desdm.release.known import KnownProblem, add_known_problems
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
 from desdm.release.queries import QueryResult
 from desdm.release.selection import SelectionDocument
@@ -28,6 +29,7 @@ def notes(
     checks: Sequence[Check],
     queries: Sequence[QueryResult],
     uses: Sequence[ExposureUse] = (),
+    problems: Sequence[KnownProblem] = (),
 ) -> Document:
     """Return the notes of a release; the same content gives the same text.
 
@@ -45,6 +47,8 @@ def notes(
         Model queries with their results.
     uses
         The exposures of its nights: in it or dropped.
+    problems
+        Its known problems.
     """
     title = f"Release {release.name}" + (f": {release.title}" if release.title != release.name else "")
     page = Document(title)
@@ -60,6 +64,7 @@ def notes(
     _selected(page, release, selection)
     _exposures(page, uses)
     _dropped(page, selection, sources, uses)
+    add_known_problems(page, problems)
     _value_added(page, tables, sources)
     _checked(page, checks)
     _queries(page, queries)

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 from desdm.archive import catalog
 from desdm.archive.catalogfile import CatalogFile
 from desdm.archive.model import FileRecord, Scope
+from desdm.archive.store import defective_attempts, defective_files
 from desdm.errors import NotFoundError, UsageError
-from desdm.quality.qa.store import defective_attempts, defective_files
 from desdm.release import store
 from desdm.release.steps import SelectedFile
 from desdm.schema.states import AttemptState, DataState, RunClass
@@ -117,10 +117,7 @@ def select(conn: Connection, conditions: Mapping[str, str], scope: Scope | None 
     keys = {key: value for key, value in conditions.items() if key not in _SCOPE_KEYS}
     runs = {run.id: run for run in store.runs_of(conn, "coadd")}
     good = {run.id for run in runs.values() if run.blessed and _in_scope(run, where)}
-    defective = {
-        n: f"marked defective by {m.author}: {m.reason}"
-        for n, m in defective_attempts(conn, sorted(good)).items()
-    }
+    defective = {number: defect.text for number, defect in defective_attempts(conn, sorted(good)).items()}
     good -= set(defective)
     query = {"filetype": ",".join(RELEASED), **_with_whole_tiles(keys)}
     selected = [
@@ -128,7 +125,7 @@ def select(conn: Connection, conditions: Mapping[str, str], scope: Scope | None 
         for file in catalog.find(conn, query, scope=where, blessed=True)
         if (number := file.pfw_attempt_id) in good or (number is None and "tag" in keys)
     ]
-    bad_files = {f.id: f for f in defective_files(conn, [p.record.id for p in selected])}
+    bad_files = defective_files(conn, [p.record.id for p in selected])
     marked = [p.record for p in selected if p.record.id in bad_files]
     selected = [p for p in selected if p.record.id not in bad_files]
     if "tilename" in keys:
@@ -146,10 +143,7 @@ def select(conn: Connection, conditions: Mapping[str, str], scope: Scope | None 
         Omission(f"run {runs[n].name}", defective.get(n) or _omission_reason(runs[n], keys, where))
         for n in sorted(set(runs) - chosen)
     ]
-    omissions += [
-        Omission(r.name, f"marked defective by {bad_files[r.id].author}: {bad_files[r.id].reason}")
-        for r in marked
-    ]
+    omissions += [Omission(r.name, bad_files[r.id].text) for r in marked]
     omissions += _superseded_products(conn, selected)
     selected.sort(key=lambda p: (p.record.filetype, p.tilename or "", p.band or "", p.record.name))
     return Selection(tuple(selected), tuple(omissions), text)

@@ -21,6 +21,7 @@ from desdm.release.defects import check_defects
 from desdm.release.exposures import check_exposures, check_suspects
 from desdm.release.findings import Check, correction, errors, failed, note, passed
 from desdm.release.hats import parts
+from desdm.release.known import KnownProblem, known_problems
 from desdm.release.mixtures import check_mixtures
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
 from desdm.release.rights import check_names
@@ -68,7 +69,8 @@ def validate(
         used = [f.desfile_id for f in files if f.desfile_id is not None]
         tiles = sorted({f.tilename for f in files if f.tilename})
         blocking = blockers_of_release(conn, name, release.selection, tiles, used)
-        hidden_names = _hidden_names(conn, root, release, tables, sources)
+        told = known_problems(conn, release, tiles, sources_of(conn, root, files))
+        hidden_names = _hidden_names(conn, root, release, tables, sources, told)
         exposures = check_lineage(conn, root, release, files, production)
     checks = [*_content(tables, files), *_complete(release, read_selection(root), sources, files)]
     for blocker in blocking:
@@ -100,11 +102,13 @@ def _hidden_names(
     release: Release,
     tables: Sequence[ReleaseTable],
     sources: Mapping[str, TableSource],
+    problems: Sequence[KnownProblem],
 ) -> list[Check]:
     """Check that no text of a release that will be public names a proprietary release."""
     if release.proprietary or release.state is ReleaseState.PUBLISHED:
         return []
     texts = [("title", release.title), ("text", release.text)]
+    texts += [(f"problem {one.number}", f"{one.title} {one.effect} {one.subject}") for one in problems]
     for table in tables:
         texts.append((f"table {table.name}", table.text))
         texts += [(f"column {table.name}.{c.name}", c.text) for c in table.columns]

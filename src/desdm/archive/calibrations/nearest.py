@@ -72,7 +72,7 @@ def choose_from_nearest_nights(
     rejected: list[RejectedCalibration] = []
     # Checking the lineage of all nights is slow: check that of the chosen files first, and of all only if one fails.
     if unsound(conn, {choice.file.id: choice.file.expnum for choice in choices}):
-        files, rejected = sound_files(conn, query, scope)
+        files, rejected = sound_files(conn, query, scope, replaced=True)
         choices = _choose_for_all_detectors(conn, files, request)
     rejected += withheld_files(conn, query, files, scope)
     nearer = _rejected_nearer(conn, rejected_of_band(rejected, request.band), choices, request)
@@ -97,14 +97,18 @@ def _rejected_nearer(
     choices: Sequence[CalibrationChoice],
     request: CalibrationRequest,
 ) -> list[RejectedCalibration]:
-    """Return the rejected files of nights nearer than the chosen one's, except files of attempts at the same unit."""
+    """Return the rejected files that come before the chosen one, except files of attempts at the same unit.
+
+    They are of a nearer night, or of the same night and newer.
+    """
     attempts = store.attempt_names(conn, attempt_ids(rejection.file for rejection in rejected))
-    distances = {choice.file.detector: abs(request.days_to(choice.file)) for choice in choices}
+    places = {c.file.detector: (abs(request.days_to(c.file)), -c.file.id) for c in choices}
     return [
         rejection
         for rejection in rejected
         if not request.is_own(attempts.get(rejection.file.attempt_id or 0, ("", ""))[0])
-        and abs(request.days_to(rejection.file)) < distances.get(rejection.file.detector, request.nights + 1)
+        and (abs(request.days_to(rejection.file)), -rejection.file.id)
+        < places.get(rejection.file.detector, (request.nights + 1, 0))
     ]
 
 

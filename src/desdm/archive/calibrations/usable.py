@@ -53,7 +53,7 @@ def attempt_orders(conn: Connection, files: Iterable[CalibrationFile]) -> dict[i
 
 
 def sound_files(
-    conn: Connection, query: Mapping[str, str], scope: Scope | None = None
+    conn: Connection, query: Mapping[str, str], scope: Scope | None = None, *, replaced: bool = False
 ) -> tuple[list[CalibrationFile], list[RejectedCalibration]]:
     """Return the files of a query with sound lineage, and the others with the reasons; see `catalog.find_sound`.
 
@@ -65,8 +65,10 @@ def sound_files(
         Keys and values, as of `catalog.find`.
     scope
         Project, campaign and run classes of the attempts; None: all.
+    replaced
+        Also list, of the others, those of which another of the same CCD and band is returned.
     """
-    sound, unsound = catalog.find_sound(conn, query, scope)
+    sound, unsound = catalog.find_sound(conn, query, scope, replaced=replaced)
     rejected = [RejectedCalibration(calibration_identity(file), reason) for file, reason in unsound]
     return calibration_files(sound), rejected
 

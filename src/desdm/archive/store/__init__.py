@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from desdm.archive.store.common import *  # noqa: F403
+from desdm.archive.store.defects import *  # noqa: F403
 from desdm.archive.store.entry import *  # noqa: F403
 from desdm.archive.store.epochs import *  # noqa: F403
 from desdm.archive.store.findings import *  # noqa: F403

@@ -13,6 +13,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from desdm.archive.catalogfile import CatalogFile, FileMetadata
 from desdm.archive.model import FileRecord, Scope
 from desdm.archive.store.common import among, band_of_any, packed, records
+from desdm.archive.store.defects import not_defective
 from desdm.archive.store.standing import FLAGGED, order_of
 from desdm.errors import NotFoundError
 from desdm.schema import (
@@ -232,7 +233,9 @@ def _files(keys: tuple[str, ...], limited: bool, junk: bool) -> Executable:
             pfw_attempt.c.data_state.in_((DataState.JUNK.value, DataState.PRUNED.value))
         )
         # Files of no attempt stay: 0 is no attempt's number.
-        statement = statement.where(func.coalesce(desfile.c.pfw_attempt_id, 0).not_in(unusable))
+        statement = statement.where(
+            func.coalesce(desfile.c.pfw_attempt_id, 0).not_in(unusable), not_defective()
+        )
     if "attempt" in keys:
         statement = statement.where(desfile.c.pfw_attempt_id == bindparam("attempt"))
     if "filetype" in keys:
@@ -260,8 +263,8 @@ def list_files(
     limit
         At most so many; None: all.
     junk
-        Also files of attempts whose data are JUNK or PRUNED, which are left out otherwise unless the attempt is requested
-        for.
+        Also files that are marked defective, and those of attempts whose data are JUNK or PRUNED, which are left out
+        otherwise unless the attempt is requested for.
     """
     parameters = {**criteria, **({} if limit is None else {"limit": limit})}
     rows = conn.execute(

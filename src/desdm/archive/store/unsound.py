@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, exists, func, or_, select
 
 from desdm.archive.store.common import among, packed
-from desdm.schema import METADATA_TABLES, desfile, exclude_list, pfw_attempt, pfw_omitted_input
+from desdm.schema import METADATA_TABLES, desfile, exclude_list, pfw_attempt, pfw_omitted_input, qa_mark
+from desdm.schema.operationstates import Mark
 from desdm.schema.states import DataState
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "files_of_type",
     "images_of_attempts",
     "junk_files",
+    "names_of_files",
     "omitted_ccds",
 ]
 
@@ -55,9 +57,10 @@ def _junk() -> Any:
 
 
 def anything_unsound(conn: Connection) -> bool:
-    """Whether any exposure is excluded or any run is JUNK: without, no lineage need be looked at."""
+    """Whether any exposure is excluded, any run is JUNK or anything is marked defective: else no lineage is looked at."""
     excluded = exists().where(exclude_list.c.lifted_at.is_(None))
-    return bool(conn.execute(select(or_(excluded, exists().where(_junk())))).scalar_one())
+    defective = exists().where(qa_mark.c.verdict == Mark.DEFECTIVE.value)
+    return bool(conn.execute(select(or_(excluded, exists().where(_junk()), defective))).scalar_one())
 
 
 def excluded_files(conn: Connection, ids: Sequence[int]) -> list[ExcludedFile]:
@@ -144,6 +147,12 @@ def files_of_attempts(conn: Connection, attempts: Sequence[int]) -> dict[int, in
     """Return the files that attempts produced, with the number of the attempt."""
     query = select(desfile.c.id, desfile.c.pfw_attempt_id).where(among(conn, desfile.c.pfw_attempt_id))
     return {row[0]: row[1] for row in conn.execute(query, {"among": packed(conn, attempts)})}
+
+
+def names_of_files(conn: Connection, ids: Sequence[int]) -> dict[int, str]:
+    """Return the full names of files."""
+    query = select(desfile.c.id, desfile.c.filename + desfile.c.compression).where(among(conn, desfile.c.id))
+    return {row[0]: row[1] for row in conn.execute(query, {"among": packed(conn, ids)})}
 
 
 def files_of_exposure(conn: Connection, expnum: int) -> list[int]:

@@ -102,7 +102,10 @@ def _without(values: npt.NDArray[np.generic], run: str) -> npt.NDArray[np.generi
 def _values(
     name: str, part: str, left: npt.NDArray[np.generic], right: npt.NDArray[np.generic]
 ) -> Iterator[FileDifference]:
-    """Yield the difference of two arrays of one shape, if there is one; not a number equals not a number."""
+    """Yield the difference of two arrays, if there is one; not a number equals not a number."""
+    if left.shape != right.shape:
+        yield FileDifference(name, part, f"shapes {left.shape} and {right.shape}", 0)
+        return
     numeric = np.issubdtype(left.dtype, np.number) and np.issubdtype(right.dtype, np.number)
     differing = left != right
     if numeric:

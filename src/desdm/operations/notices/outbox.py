@@ -144,11 +144,17 @@ def collect(conn: Connection, now: datetime) -> int:
     for source in Source:
         cursor = store.cursor(conn, source)
         causes = store.causes(conn, source, max(0, cursor - _AGAIN))
+        present = (
+            store.notices_of_causes(conn, source, [cause.number for cause in causes])
+            if causes and rules
+            else set()
+        )
         for cause in causes:
             # Notices about notices would never end.
             if cause.kind is not EventKind.NOTICE:
                 for rule in rules:
-                    _tell(conn, rule, cause, now)
+                    if (rule.id, cause.key) not in present:
+                        _tell(conn, rule, cause, now)
         if causes and causes[-1].number > cursor:
             store.move_cursor(conn, source, causes[-1].number)
         seen += sum(cause.number > cursor for cause in causes)

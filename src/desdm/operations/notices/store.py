@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, insert, or_, select, update
 
+from desdm.archive.store import among, packed
 from desdm.operations.notices.model import Cause, Notice, Rule, Source
 from desdm.schema import event, notice, notice_cursor, notice_rule, problem, problem_note
 from desdm.schema.operationstates import NoticeMode, NoticeState, ProblemState, Severity
@@ -25,6 +26,7 @@ __all__ = [
     "move_cursor",
     "newest",
     "notices",
+    "notices_of_causes",
     "pending",
     "rules",
     "set_batch",
@@ -174,6 +176,24 @@ def _changes_of_problems(conn: Connection, after: int) -> list[Cause]:
             )
         )
     return listed
+
+
+def notices_of_causes(conn: Connection, source: Source, numbers: Sequence[int]) -> set[tuple[int, str]]:
+    """Return (rule, key) of the notices that there are of some causes.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    source, numbers
+        Table of the causes, and the numbers of their rows.
+    """
+    n = notice.c
+    query = select(n.notice_rule_id, n.notice_key).where(among(conn, n.notice_key))
+    rules_known = conn.execute(select(notice_rule.c.id)).scalars().all()
+    keys = [f"{rule}:{source.value}:{number}" for rule in rules_known for number in numbers]
+    rows = conn.execute(query, {"among": packed(conn, keys)})
+    return {(rule, key.partition(":")[2]) for rule, key in rows}
 
 
 def add_notice(

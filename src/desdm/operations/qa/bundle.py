@@ -10,11 +10,13 @@ import os
 import platform
 import sys
 import tarfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import distributions
 from pathlib import Path
+from typing import BinaryIO
 
 from sqlalchemy import Connection
 
@@ -29,7 +31,14 @@ from desdm.errors import NotFoundError
 from desdm.framework.jobwcl import JobSpec, read_job
 from desdm.framework.software import system_software
 from desdm.framework.watch import store as watch
-from desdm.operations.qa.redact import Redactor, secrets_of_environment
+from desdm.operations.notices.store import rules
+from desdm.operations.qa.redact import (
+    Redactor,
+    secrets_of_address,
+    secrets_of_channel,
+    secrets_of_environment,
+    without_path,
+)
 from desdm.operations.qa.replay import FOLDER, Expectation, plain_message
 from desdm.operations.qa.store import FaultyJob, faulty_job
 from desdm.quality.qa.subjects import find_subject
@@ -54,6 +63,8 @@ ENVIRONMENT = (
 LIMIT = 500_000_000
 #: Bytes of a log, from its end.
 _LOG = 20_000_000
+#: First bytes of a file that gzip made; bytes of a file that are searched at once.
+_GZIP, _PIECE = b"\x1f\x8b", 1 << 20
 
 _REPLAY = """#!/bin/sh
 # Runs job {jobnum} of {run} again from this folder, without database or network.
@@ -73,7 +84,7 @@ class Bundle:
     run, jobnum
         Run and job that it can replay; empty and 0: none.
     inputs, missing
-        Inputs of the job that are in it, and those that were too large.
+        Inputs of the job that are in it, and those that were too large or hold a secret.
     """
 
     path: Path
@@ -114,7 +125,7 @@ def make_bundle(
     now
         Time, UTC.
     limit
-        Bytes of inputs that it may hold; larger ones are named with their digests.
+        Bytes of inputs that it may hold; larger ones, and those that hold a known secret, are named with their digests.
     environment
         The environment, of which only `ENVIRONMENT` goes in.
 
@@ -124,7 +135,7 @@ def make_bundle(
         There is no such problem, or the folder of its job is not there any more.
     """
     file = problem_file(conn, number)
-    redactor = Redactor([*secrets_of_environment(environment), password(config) or ""])
+    redactor = Redactor([*secrets_of_environment(environment), *_secrets_of_installation(conn, config)])
     texts = {"problem.json": _json(asdict(file))}
     texts["environment.json"] = _json(_environment(environment, now))
     attempt_id = _attempt(conn, file, Scope(config.project, config.campaign))
@@ -138,7 +149,7 @@ def make_bundle(
         if job is not None and job.jobroot:
             jobnum = job.jobnum
             spec, job_texts = _job_texts(job, archive)
-            binaries, missing, digests = _inputs(conn, spec, archive, limit)
+            binaries, missing, digests = _inputs(conn, spec, archive, limit, redactor)
             texts |= job_texts | {"inputs.digests.json": _json(digests)}
             texts["log.txt"] = _log(conn, archive, job)
             expected: Expectation = {
@@ -150,9 +161,10 @@ def make_bundle(
             }
             texts["expected.json"] = _json(expected)
             texts["replay.sh"] = _REPLAY.format(jobnum=jobnum, run=run)
-    root = str(archive.root)
-    texts = {name: redactor(text.replace(root, "ARCHIVE")) for name, text in texts.items() if text}
-    texts["README.txt"] = _readme(file, run, jobnum, len(missing))
+    folders = [(str(archive.root), "ARCHIVE"), (str(config.runs), "RUNS"), (str(config.home), "HOME")]
+    folders += [(environment["HOME"], "HOME")] if environment.get("HOME") else []
+    texts = {name: redactor(_without_folders(text, folders)) for name, text in texts.items() if text}
+    texts["README.txt"] = redactor(_readme(file, run, jobnum, len(missing)))
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"problem-{number}.tar.gz"
     _write(path, f"problem-{number}", texts, [(r.relpath, archive.path(r)) for r in binaries])
@@ -167,6 +179,21 @@ def make_bundle(
         tuple(record.name for record in binaries),
         tuple(record.name for record in missing),
     )
+
+
+def _secrets_of_installation(conn: Connection, config: Config) -> list[str]:
+    """Return the secrets that an installation knows: passwords, and the keys in addresses of servers and channels."""
+    addresses = [config.database_url, config.services_database, config.mail_server]
+    found = [secret for address in addresses for secret in secrets_of_address(address)]
+    found += [secret for rule in rules(conn, ended=True) for secret in secrets_of_channel(rule.target)]
+    return [password(config) or "", *found]
+
+
+def _without_folders(text: str, folders: Sequence[tuple[str, str]]) -> str:
+    """Return a text with words in the place of folders of this machine, the deepest first."""
+    for folder, word in sorted(folders, key=lambda item: -len(item[0])):
+        text = without_path(text, folder, word)
+    return text
 
 
 def _attempt(conn: Connection, file: ProblemFile, scope: Scope) -> int | None:
@@ -204,9 +231,9 @@ def _job_texts(job: FaultyJob, archive: Archive) -> tuple[JobSpec, dict[str, str
         raise NotFoundError(
             f"{path} is not there any more: the folder of the run was removed; without it the job cannot be replayed"
         )
-    text = path.read_text("utf-8").replace(str(archive.root), f"{FOLDER}/inputs")
     patterns = Path(job.jobroot).parent / "qcf.wcl"
-    text = text.replace(str(patterns), f"{FOLDER}/work/qcf.wcl")
+    text = without_path(path.read_text("utf-8"), str(patterns), f"{FOLDER}/work/qcf.wcl")
+    text = without_path(text, str(archive.root), f"{FOLDER}/inputs")
     return read_job(path), {
         "wcl/job.wcl": text,
         "wcl/qcf.wcl": patterns.read_text("utf-8") if patterns.is_file() else "",
@@ -214,9 +241,12 @@ def _job_texts(job: FaultyJob, archive: Archive) -> tuple[JobSpec, dict[str, str
 
 
 def _inputs(
-    conn: Connection, spec: JobSpec, archive: Archive, limit: int
+    conn: Connection, spec: JobSpec, archive: Archive, limit: int, redactor: Redactor
 ) -> tuple[list[FileRecord], list[FileRecord], dict[str, tuple[int, str]]]:
-    """Return the inputs of a job that fit into a size, those that do not, and size and digest of each by its path."""
+    """Return the inputs of a job that fit into a size, the others, and size and digest of each by its path.
+
+    An input that holds a known secret is left out: its bytes cannot be changed.
+    """
     own = {file.filename for wrapper in spec.wrappers for file in wrapper.outputs.values()}
     names = {path.rpartition("/")[2] for w in spec.wrappers for paths in w.inputs.values() for path in paths}
     records = [r for name in sorted(names - own) if (r := catalog.by_name(conn, name)) is not None]
@@ -224,10 +254,40 @@ def _inputs(
     missing: list[FileRecord] = []
     left = limit
     for record in sorted(records, key=lambda r: (r.filesize, r.name)):
-        fits = record.filesize <= left and archive.path(record).is_file()
+        path = archive.path(record)
+        fits = record.filesize <= left and path.is_file() and not _holds_secret(path, redactor)
         (here if fits else missing).append(record)
         left -= record.filesize if fits else 0
     return here, missing, {r.relpath: (r.filesize, r.sha256) for r in records}
+
+
+def _holds_secret(path: Path, redactor: Redactor) -> bool:
+    """Tell whether a file, or what is compressed in it, holds a known secret."""
+    if not redactor.longest:
+        return False
+    with path.open("rb") as raw:
+        packed = raw.read(len(_GZIP)) == _GZIP
+        raw.seek(0)
+        if _stream_holds_secret(raw, redactor):
+            return True
+    if not packed:
+        return False
+    try:
+        with gzip.open(path, "rb") as plain:
+            return _stream_holds_secret(plain, redactor)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        # A damaged file may be what the report is about; its bytes were searched as they are.
+        return False
+
+
+def _stream_holds_secret(stream: BinaryIO | gzip.GzipFile, redactor: Redactor) -> bool:
+    """Tell whether what a stream gives holds a known secret, also across two pieces."""
+    before = b""
+    while piece := stream.read(_PIECE):
+        if redactor.found_in(before + piece):
+            return True
+        before = (before + piece)[-redactor.longest :]
+    return False
 
 
 def _log(conn: Connection, archive: Archive, job: FaultyJob) -> str:
@@ -237,7 +297,9 @@ def _log(conn: Connection, archive: Archive, job: FaultyJob) -> str:
         return ""
     with archive.path(record).open("rb") as stream:
         stream.seek(max(0, record.filesize - _LOG))
-        return stream.read(_LOG).decode("utf-8", "replace")
+        text = stream.read(_LOG).decode("utf-8", "replace")
+    # A line that is cut may hold the end of a secret, which nothing would know as such.
+    return text.partition("\n")[2] if record.filesize > _LOG else text
 
 
 def _folders(job: FaultyJob, archive: Archive, config: Config) -> dict[str, str]:
@@ -276,7 +338,9 @@ def _readme(file: ProblemFile, run: str, jobnum: int, missing: int) -> str:
         "Run ./replay.sh to see it again: it needs a Python with desdm, and neither database nor network."
     ]
     if missing:
-        lines += [f"{missing} inputs were too large: inputs.digests.json has the path and digest of each."]
+        lines += [
+            f"{missing} inputs were too large, or hold a secret: inputs.digests.json has the path and digest of each."
+        ]
     return "\n".join(
         [*lines, "Secrets were removed from all texts; input files are as they are in the archive.", ""]
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -20,11 +20,12 @@ from desdm.operations.acceptance import (
     TagChange,
     exclude_exposure,
     lift_exclusion,
+    refresh_tags_of_files,
     refresh_tags_of_run,
 )
 from desdm.operations.qa.view import View, blockers_of_subject, view_of
 from desdm.quality.qa import store
-from desdm.quality.qa.exclusions import exclusions
+from desdm.quality.qa.exclusions import Exclusion, exclusions
 from desdm.quality.qa.model import QaMark, Subject
 from desdm.quality.qa.subjects import find_subject
 from desdm.release.holders import Holder, holders, holders_of_exposure, holders_of_run
@@ -153,7 +154,7 @@ def mark_subject(
     """Mark data, with all that follows from it in the same transaction.
 
     Blessed: the run becomes ACTIVE; defective: JUNK. The run of an exposure or tile is the one that counts for it. A
-    defective CCD is excluded and its files are marked; a defective exposure that no run has processed is excluded.
+    defective CCD is excluded and its files are marked; a defective exposure is excluded, and blessing it lifts that.
     Withdrawn: what the newest mark changed is as it was before. Entries of the review queue are decided.
 
     Parameters
@@ -191,13 +192,13 @@ def mark_subject(
     if newest is not None and _same(newest, subject, order, who, reason) and _agrees(order.verdict, state):
         return MarkResult(subject, order.verdict, None, view, state, state)
     _require_as_seen(view, subject, order.seen)
-    own = order.verdict is Mark.BLESSED and _require_may_bless(conn, subject, order, who, now)
+    own = order.verdict is Mark.BLESSED and _require_may_bless(conn, subject, order, newest, who, now)
     if order.verdict is Mark.WITHDRAWN:
         newest = _mark_to_withdraw(subject, newest)
         subject = _with_attempt_of(conn, subject, newest)
         effect = _take_back(conn, subject, newest, who=who, reason=reason, scope=scope)
     else:
-        effect = _apply(conn, subject, order.verdict, who=who, reason=reason, scope=scope)
+        effect = _apply(conn, subject, order.verdict, newest, who=who, reason=reason, scope=scope)
     mark = QaMark(
         id=0,
         subject_kind=subject.kind,
@@ -222,6 +223,8 @@ def mark_subject(
         assert subject.expnum is not None and subject.ccdnum is not None
         files = store.files_of_ccd(conn, subject.attempt_id, subject.expnum, subject.ccdnum)
         store.insert_file_marks(conn, mark, files)
+    # Only now: which runs are accepted depends on the marks too.
+    tags = effect.tags + _refresh(conn, mark, effect, subject, sorted(files), scope)
     if order.verdict is Mark.WITHDRAWN and newest is not None:
         store.open_again(conn, newest.id)
     else:
@@ -239,7 +242,7 @@ def mark_subject(
         view,
         effect.before,
         effect.after,
-        effect.tags,
+        tags,
         own,
         tuple(files.values()),
     )
@@ -344,7 +347,9 @@ def _same(newest: QaMark, subject: Subject, order: MarkOrder, who: str, reason: 
     )
 
 
-def _require_may_bless(conn: Connection, subject: Subject, order: MarkOrder, who: str, now: datetime) -> bool:
+def _require_may_bless(
+    conn: Connection, subject: Subject, order: MarkOrder, newest: QaMark | None, who: str, now: datetime
+) -> bool:
     """Raise `ConflictError` if the data must not be blessed; return whether the author processed them."""
     blockers = blockers_of_subject(conn, subject)
     if blockers:
@@ -358,7 +363,7 @@ def _require_may_bless(conn: Connection, subject: Subject, order: MarkOrder, who
         )
     if subject.expnum is not None:
         for one in exclusions(conn, [subject.expnum]):
-            if one.ccdnum in (None, subject.ccdnum):
+            if one.ccdnum in (None, subject.ccdnum) and not _is_of_mark(one, subject, newest):
                 raise ConflictError(
                     f"{subject.name} cannot be blessed: {one.text}. Lift it first: desdm exclude {subject.expnum} "
                     "--lift --reason TEXT"
@@ -403,23 +408,33 @@ class _Effect:
 
 
 def _apply(
-    conn: Connection, subject: Subject, verdict: Mark, *, who: str, reason: str, scope: Scope
+    conn: Connection,
+    subject: Subject,
+    verdict: Mark,
+    newest: QaMark | None,
+    *,
+    who: str,
+    reason: str,
+    scope: Scope,
 ) -> _Effect:
-    """Let data be blessed or defective: set the data state of a run, or exclude a CCD or exposure."""
+    """Let data be blessed or defective: set the data state of a run, exclude a CCD or exposure or lift that again."""
+    effect = _Effect()
     whole = subject.kind in (SubjectKind.EXPOSURE, SubjectKind.TILE, SubjectKind.ATTEMPT)
     if whole and subject.run:
         result = mark_run(conn, subject.run, _DATA_STATES[verdict], who=who, reason=reason)
-        tags = TagChange()
-        if result.changed:
-            words = f"{result.after.value}: {reason}"
-            tags = refresh_tags_of_run(conn, scope, subject.run, who=who, reason=words)
-        return _Effect(result.before, result.after, tags)
-    if verdict is Mark.DEFECTIVE and subject.expnum is not None:
+        effect = _Effect(result.before, result.after)
+    if subject.expnum is None:
+        return effect
+    if verdict is Mark.DEFECTIVE:
+        # An exposure may have several runs: none of them is used, nor its raw file.
         excluded = not _is_excluded(conn, subject)
         ccdnum = subject.ccdnum or 0
         tags = exclude_exposure(conn, subject.expnum, ccdnum, reason=reason, who=who, scope=scope)
-        return _Effect(tags=tags, excluded=excluded)
-    return _Effect()
+        return replace(effect, tags=tags if excluded or not whole else TagChange(), excluded=excluded)
+    if any(_is_of_mark(one, subject, newest) for one in exclusions(conn, [subject.expnum])):
+        tags = lift_exclusion(conn, subject.expnum, 0, reason=reason, who=who, scope=scope)
+        return replace(effect, tags=tags)
+    return effect
 
 
 def _take_back(
@@ -427,20 +442,43 @@ def _take_back(
 ) -> _Effect:
     """Undo what a mark changed."""
     changed: Mapping[str, str] = json.loads(mark.evidence).get("changed", {})
+    tags = TagChange()
     if changed.get("excluded") and subject.expnum is not None and _is_excluded(conn, subject):
-        ccdnum = subject.ccdnum or 0
-        tags = lift_exclusion(conn, subject.expnum, ccdnum, reason=reason, who=who, scope=scope)
-        return _Effect(tags=tags)
+        tags = lift_exclusion(conn, subject.expnum, subject.ccdnum or 0, reason=reason, who=who, scope=scope)
     if "before" not in changed or not subject.run:
-        return _Effect()
+        return _Effect(tags=tags)
     assert subject.attempt_id is not None
     state = archive.attempt_facts(conn, [subject.attempt_id])[subject.attempt_id].data_state
     if state is not DataState(changed["after"]):
         note = f"{subject.run} is {state.value} by a later mark of the run; it stays so"
-        return _Effect(state, state, TagChange(note=note))
+        return _Effect(state, state, tags + TagChange(note=note))
     result = take_back(conn, subject.run, DataState(changed["before"]), who=who, reason=reason)
-    tags = refresh_tags_of_run(conn, scope, subject.run, who=who, reason=f"mark withdrawn: {reason}")
     return _Effect(result.before, result.after, tags)
+
+
+def _refresh(
+    conn: Connection, mark: QaMark, effect: _Effect, subject: Subject, files: Sequence[int], scope: Scope
+) -> TagChange:
+    """Let the tags of accepted runs follow a mark of a run, of a file, or of the files of a CCD."""
+    words = "mark withdrawn" if mark.verdict is Mark.WITHDRAWN else mark.verdict.value
+    reason = f"{words}: {mark.reason}"
+    if subject.kind is SubjectKind.FILE and subject.desfile_id is not None:
+        files = [subject.desfile_id]
+    if files:
+        defective = mark.verdict is Mark.DEFECTIVE
+        return refresh_tags_of_files(conn, scope, files, who=mark.author, reason=reason, defective=defective)
+    if subject.run and effect.before is not effect.after:
+        return refresh_tags_of_run(conn, scope, subject.run, who=mark.author, reason=reason)
+    return TagChange()
+
+
+def _is_of_mark(one: Exclusion, subject: Subject, mark: QaMark | None) -> bool:
+    """Tell whether an exclusion is the one that a mark of an exposure as a whole made."""
+    if mark is None or mark.verdict is not Mark.DEFECTIVE or subject.kind is not SubjectKind.EXPOSURE:
+        return False
+    changed: Mapping[str, str] = json.loads(mark.evidence).get("changed", {})
+    own = (one.ccdnum, one.reason, one.analyst) == (None, mark.reason, mark.author)
+    return own and bool(changed.get("excluded"))
 
 
 def _data_state(conn: Connection, subject: Subject) -> DataState | None:

@@ -15,7 +15,7 @@ from typing import TypedDict
 from desdm.framework.job import JobRequest, WorkerCache, run_job
 from desdm.framework.outcome import read_outcome
 from desdm.framework.software import system_software
-from desdm.operations.qa.redact import Redactor
+from desdm.operations.qa.redact import Redactor, without_path
 
 __all__ = ["FOLDER", "Expectation", "first_message", "main", "plain_message"]
 
@@ -47,8 +47,7 @@ def plain_message(text: str, folders: dict[str, str], redactor: Redactor) -> str
         Removes secrets.
     """
     for folder, name in sorted(folders.items(), key=lambda item: -len(item[0])):
-        if folder:
-            text = text.replace(folder, name)
+        text = without_path(text, folder, name)
     return redactor(" ".join(text.split()))
 
 
@@ -66,7 +65,8 @@ def main(arguments: list[str]) -> int:
     if expected["missing"]:
         names = ", ".join(expected["missing"][:5])
         print(
-            f"these inputs are not in the bundle, for they are too large: {names}; put them into {folder / 'inputs'}"
+            f"these inputs are not in the bundle, for they are too large or hold a secret: {names}; put them into "
+            f"{folder / 'inputs'}"
         )
         if any(not (folder / "inputs" / name).is_file() for name in expected["missing"]):
             return 2

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from desdm.config import Config
 from desdm.errors import ConflictError, NotFoundError, UsageError
 from desdm.framework.settings import UNIT_KEYS, KnownSettings
+from desdm.framework.store.tiles import tile_row
 from desdm.operations.queue import store
 from desdm.operations.queue.model import QueueRow
 from desdm.pipelines import get
@@ -22,6 +23,8 @@ __all__ = ["Campaign", "queue_campaign"]
 
 #: Most names that a message lists.
 _LISTED = 5
+#: Settings of a coadd that say where its tile lies.
+_GEOMETRY = ("tile_ra", "tile_dec", "tile_naxis", "tile_pixscale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ def queue_campaign(
     UsageError
         No reason, no units, units of the wrong kind, or a setting that the pipeline does not know.
     NotFoundError
-        An exposure is not in the archive.
+        An exposure is not in the archive, or a tile in the table of tiles.
     ConflictError
         A campaign of that name is queued already, or it is that of production.
     """
@@ -125,7 +128,7 @@ def queue_campaign(
             due_at=None,
             tries=0,
             max_tries=campaign.max_tries,
-            settings={**settings, key: str(unit.expnum or unit.name)},
+            settings={**_settings_of_unit(conn, config, unit, settings), key: str(unit.expnum or unit.name)},
             arrived_at=now,
             updated_at=now,
         )
@@ -138,6 +141,26 @@ def queue_campaign(
     text = f"campaign {campaign.name} queued: {pipeline.name} of {len(rows)} units"
     record_event(conn, EventKind.QUEUE, who, text, subject=f"campaign {campaign.name}", reason=reason.strip())
     return rows
+
+
+def _settings_of_unit(
+    conn: Connection, config: Config, unit: store.Unit, settings: Mapping[str, str]
+) -> Mapping[str, str]:
+    """Return the settings of a unit: of a tile with its geometry, and with images of production, unless they are set."""
+    if unit.expnum is not None:
+        return settings
+    own = dict(settings)
+    if not any(key.startswith("inputs.") for key in settings):
+        own["inputs.campaign"] = config.campaign
+    if not any(key in settings for key in _GEOMETRY):
+        row = tile_row(conn, unit.name)
+        if row is None:
+            raise NotFoundError(
+                f"tile {unit.name} is not in table coaddtile_geom; add it: desdm tile add {unit.name} RA DEC"
+            )
+        values = (row["ra_cent"], row["dec_cent"], row["naxis1"], row["pixelscale"])
+        own |= {key: str(value) for key, value in zip(_GEOMETRY, values, strict=True)}
+    return own
 
 
 def _units(conn: Connection, campaign: Campaign, unit: str) -> Sequence[store.Unit]:

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from desdm.archive import store as archive_store
+from desdm.archive.catalogfile import FileIdentity
+from desdm.archive.unsound import unsound
 from desdm.quality.qa import store
 from desdm.schema import EVALUATIONS
+from desdm.schema.operationstates import Mark
 
-__all__ = ["Flags", "read_flags"]
+__all__ = ["Flags", "marks_concern", "read_flags"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +60,38 @@ def read_flags(conn: Connection, expnums: Iterable[int], own: int | None = None)
     ]
     text = json.dumps([excluded, verdicts])
     return Flags(hashlib.sha256(text.encode()).hexdigest(), numbers, own)
+
+
+def marks_concern(
+    conn: Connection, newest: int, used: Iterable[FileIdentity], omitted: Iterable[int]
+) -> bool:
+    """Tell whether marks that were made since a plan read its inputs change which ones it may use.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    newest
+        Number of the newest mark when the plan read its inputs.
+    used
+        The inputs.
+    omitted
+        Numbers of the files that the plan leaves out.
+    """
+    marks = store.marks_since(conn, newest)
+    if not marks:
+        return False
+    if any(mark.verdict is Mark.DEFECTIVE for mark in marks):
+        files = {file.id: file for file in used}
+        attempts = {file.pfw_attempt_id for file in files.values()} - {None}
+        if any(mark.desfile_id is None and mark.pfw_attempt_id in attempts for mark in marks):
+            return True
+        if unsound(conn, {number: file.expnum for number, file in files.items()}):
+            return True
+    freed = [mark for mark in marks if mark.verdict is not Mark.DEFECTIVE]
+    left = sorted(set(omitted)) if freed else []
+    attempts_left = set(archive_store.attempts_of(conn, left)) if left else set()
+    return any(
+        mark.desfile_id in left if mark.desfile_id is not None else mark.pfw_attempt_id in attempts_left
+        for mark in freed
+    )

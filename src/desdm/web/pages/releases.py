@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
+from desdm.release.known import PROBLEMS, read_problems
 from desdm.services.context import Services, caller_of
 from desdm.services.endpoint import routes_of
 from desdm.services.responses import base_url, run_blocking
@@ -46,6 +47,9 @@ def routes(services: Services) -> list[BaseRoute]:
                 ],
                 documents=[f for f in view.files if f.filetype in _DOCUMENTS and f.path not in _READABLE],
                 sky=sky_svg(view.files, view.release.name),
+                problems=read_problems(services.root(view.release.name))
+                if any(f.path == PROBLEMS for f in view.files)
+                else (),
                 news=news(services, {view.release.name}),
                 base=base_url(request),
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -25,29 +25,26 @@ from desdm.schema.database import new_ids
 from desdm.schema.operationstates import Mark, Office, Severity, SubjectKind
 
 __all__ = [
-    "DefectiveFile",
     "MessageCount",
     "MetricValue",
     "attempts_of_unit",
     "count_own_marks",
-    "defective_attempts",
-    "defective_files",
     "files_of_ccd",
     "insert_file_marks",
     "insert_mark",
     "lock_marks",
     "marks_of",
+    "marks_since",
     "message_counts",
     "metric_values",
     "newest_mark",
+    "newest_mark_number",
     "operator_of",
     "other_holders",
 ]
 
 #: Number of the advisory lock on marks.
 _MARKS = 0x0DE55B31
-#: Kinds of subjects whose marks set the data state of an attempt.
-_WHOLE = (SubjectKind.EXPOSURE.value, SubjectKind.TILE.value, SubjectKind.ATTEMPT.value)
 _WHO = 32
 _COLUMNS = [qa_mark.c[name] for name in QaMark.__slots__]
 
@@ -68,14 +65,6 @@ class MetricValue(NamedTuple):
     wrapkeys: str
     value: float
     unit: str
-
-
-class DefectiveFile(NamedTuple):
-    """A file whose newest mark says that it is defective, with who marked it and why."""
-
-    id: int
-    author: str
-    reason: str
 
 
 def lock_marks(conn: Connection) -> None:
@@ -163,46 +152,20 @@ def newest_mark(conn: Connection, kind: SubjectKind, subject: str) -> QaMark | N
     return None if row is None else _mark(row)
 
 
+def newest_mark_number(conn: Connection) -> int:
+    """Return the number of the newest mark of all; 0 without one."""
+    return int(conn.execute(select(func.coalesce(func.max(qa_mark.c.id), 0))).scalar_one())
+
+
+def marks_since(conn: Connection, number: int) -> list[QaMark]:
+    """Return the marks that are newer than the one with a number, oldest first."""
+    rows = conn.execute(select(*_COLUMNS).where(qa_mark.c.id > number).order_by(qa_mark.c.id))
+    return [_mark(row) for row in rows]
+
+
 def count_own_marks(conn: Connection) -> int:
     """Return how many marks bless what their author has processed."""
     return conn.execute(select(func.count()).where(qa_mark.c.own_work)).scalar_one()
-
-
-def defective_attempts(conn: Connection, attempts: Sequence[int]) -> dict[int, QaMark]:
-    """Return, of attempts whose newest mark as a whole says that they are defective, that mark."""
-    if not _any_defective(conn):
-        return {}
-    newest = (
-        select(func.max(qa_mark.c.id))
-        .where(qa_mark.c.subject_kind.in_(_WHOLE), among(conn, qa_mark.c.pfw_attempt_id))
-        .group_by(qa_mark.c.pfw_attempt_id)
-    )
-    query = select(*_COLUMNS).where(qa_mark.c.id.in_(newest), qa_mark.c.verdict == Mark.DEFECTIVE.value)
-    rows = conn.execute(query, {"among": packed(conn, attempts)})
-    return {mark.pfw_attempt_id: mark for mark in map(_mark, rows) if mark.pfw_attempt_id is not None}
-
-
-def defective_files(conn: Connection, ids: Sequence[int]) -> list[DefectiveFile]:
-    """Return those of the files whose newest mark says that they are defective."""
-    if not _any_defective(conn):
-        return []
-    c = qa_mark.c
-    newest = (
-        select(func.max(c.id))
-        .where(c.subject_kind == SubjectKind.FILE.value, among(conn, c.desfile_id))
-        .group_by(c.desfile_id)
-    )
-    query = select(c.desfile_id, c.author, c.reason).where(
-        c.id.in_(newest), c.verdict == Mark.DEFECTIVE.value
-    )
-    rows = conn.execute(query.order_by(c.desfile_id), {"among": packed(conn, ids)})
-    return [DefectiveFile._make(row) for row in rows]
-
-
-def _any_defective(conn: Connection) -> bool:
-    """Whether anything was ever marked defective: without, no number need be looked at."""
-    query = select(qa_mark.c.id).where(qa_mark.c.verdict == Mark.DEFECTIVE.value).limit(1)
-    return conn.execute(query).first() is not None
 
 
 def files_of_ccd(conn: Connection, attempt_id: int, expnum: int, ccdnum: int) -> dict[int, str]:
