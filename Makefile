@@ -5,8 +5,9 @@ REHEARSAL ?= rehearsal
 SEED ?= 1
 SCALE ?= 1
 PYTEST_ARGS ?=
+MONTH_ARGS ?=
 
-.PHONY: demo test rehearsal setup-demo setup-test lint typing imports pages style docs format tests coverage bench faults lock migration clean
+.PHONY: demo test rehearsal setup-demo setup-test lint typing imports pages style docs format tests coverage bench faults month lock migration clean
 
 demo: setup-demo  ## The main job: on a simulated patch, or DATA=<folder of exposures>; DEMO=<dir> elsewhere.
 	@.venv/bin/desdm demo --out "$(DEMO)" --seed $(SEED) $(if $(DATA),--data "$(DATA)")
@@ -57,6 +58,9 @@ format:
 
 faults: setup-test  ## One JSON line a family of injected faults; ONLY=name,…; SCALE=n: n times as many tries.
 	@.venv/bin/python -m tests.faults.run --only "$(ONLY)" --scale $(SCALE) --table docs/operations/faults.md
+
+month: setup-test  ## A month of deliveries with troubles, run by its queue alone, then with kills; MONTH_ARGS="--nights 6 …".
+	@.venv/bin/python -m tests.month.run --nights 30 --troubles 45 --kills 20 --table docs/operations/month.md $(MONTH_ARGS)
 
 bench: setup-test  ## One JSON line a figure; ONLY=name for one bench.
 	@.venv/bin/python bench/run.py $(ONLY)

@@ -32,6 +32,20 @@ def act(conn: Any, verb: str, number: int, **more: Any) -> Any:
     return getattr(problems, verb)(conn, number, "because", who="mary", now=NOW, **more)
 
 
+def test_a_program_withdraws_what_it_proposed_unless_a_person_has_confirmed_it(database: Database) -> None:
+    with database.write() as conn:
+        first = propose(conn)
+        why = "a later run is good"
+        assert problems.withdraw_proposal(conn, KEY, why, who="queue", now=NOW) == first
+        withdrawn = problems.problem_file(conn, first).problem
+        assert (withdrawn.state.value, withdrawn.closed_by) == ("rejected", "queue")
+        assert problems.withdraw_proposal(conn, KEY, why, who="queue", now=NOW) is None
+        second = propose(conn)
+        act(conn, "confirm_problem", second)
+        assert problems.withdraw_proposal(conn, KEY, why, who="queue", now=NOW) is None
+        assert problems.problem_file(conn, second).problem.state.value == "confirmed"
+
+
 def test_the_life_of_a_problem_that_a_program_proposed(database: Database) -> None:
     with database.write() as conn:
         attempt(conn, 2, att=2)

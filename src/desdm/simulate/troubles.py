@@ -175,13 +175,14 @@ def place_troubles(
     for shot in shots:
         if shot.kind == "object":
             free.setdefault((shot.nite, shot.band), []).append(shot)
+    # The first night has none before it whose dome flats could serve its exposures.
     flats = [(nite, band) for band in bands for nite in nites]
     out = []
     for number in range(1, count + 1):
         kind = kinds[(number - 1) % len(kinds)]
         if kind is TroubleKind.BAD_CALIBRATION:
             # One night of a band at most where there is another to fall back on, never two in a row.
-            spare = [f for f in flats if sum(band == f[1] for _, band in flats) > 1]
+            spare = [f for f in flats if f[0] != nites[0] and sum(band == f[1] for _, band in flats) > 1]
             if not spare:
                 raise UsageError(f"{count} troubles need more nights: some night must keep good flats")
             nite, band = spare[int(rng.integers(len(spare)))]
