@@ -165,6 +165,11 @@ PROBES: dict[str, tuple[Probe, ...]] = {
     "/static/{name:path}": (),
     "/health": (),
     "/ops": (),
+    "/ops/night/{nite}": (),
+    "/ops/arrival": (),
+    "/ops/queue": (),
+    "/ops/queue/policy": (),
+    "/ops/stream": (),
     "/qa/review": (),
 }
 #: Jobs belong to their owner: others are refused, whatever release the job is about.
