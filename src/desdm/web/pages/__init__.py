@@ -27,6 +27,9 @@ PAGES = (
     "ops.tonight",
     "ops.arrival",
     "ops.queue",
+    "ops.runs",
+    "ops.run",
+    "ops.log",
     "ops.stream",
     "qa.review",
 )
