@@ -18,17 +18,19 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import requests
 
 from common import workplace
 from desdm.accounts import people, tokens
 from desdm.facility import Facility
 from desdm.schema.states import Role
-from deskdata import DeskData, make_desk
+from tests.support.deskdata import DeskData, make_desk
 
 #: Attempts; `DESK_SIZES=2000,20000` for a shorter bench.
 SIZES = [int(size) for size in os.environ.get("DESK_SIZES", "10000,100000").split(",")]
-_STARTS, _WARM = 5, 10
+_STARTS, _WARM = 3, 7
 
 
 def pages(made: DeskData) -> list[str]:

@@ -13,6 +13,7 @@ import pytest
 
 from desdm.facility import Facility
 from desdm.operations.queue.enqueue import enqueue
+from tests.support.deskdata import make_desk
 from tests.support.desksite import DeskSite, desk_site
 from tests.support.queuenight import NITE, desdm, small_night
 
@@ -60,4 +61,13 @@ def processed(run_night_once: Path, tmp_path_factory: pytest.TempPathFactory) ->
     home = tmp_path_factory.mktemp("processed") / "home"
     shutil.copytree(run_night_once, home)
     with desk_site(home) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeskSite]:
+    """The record of a survey of 2,000 attempts, of which no file lies in the archive, served."""
+    home = tmp_path_factory.mktemp("history") / "home"
+    made = make_desk(home, 2000)
+    with desk_site(home, made) as site:
         yield site
