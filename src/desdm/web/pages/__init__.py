@@ -25,6 +25,12 @@ PAGES = (
     "feed",
     "files",
     "ops.tonight",
+    "ops.arrival",
+    "ops.queue",
+    "ops.runs",
+    "ops.run",
+    "ops.log",
+    "ops.stream",
     "qa.review",
 )
 
