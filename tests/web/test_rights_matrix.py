@@ -166,6 +166,12 @@ PROBES: dict[str, tuple[Probe, ...]] = {
     "/health": (),
     "/ops": (),
     "/qa/review": (),
+    "/qa/review/step": (),
+    "/qa/review/undo": (),
+    "/qa/review/ask": (),
+    "/qa/review/{number}": (),
+    "/qa/review/{number}/mark": (),
+    "/qa/picture/{subject}": (),
 }
 #: Jobs belong to their owner: others are refused, whatever release the job is about.
 JOB = re.compile(r"/(tap|soda|api/cutouts)/async/\{job\}(/.*)?")

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse
 from desdm.accounts.model import Action, Caller
 from desdm.accounts.sessions import form_token
 from desdm.services.context import caller_of
+from desdm.web.desktexts import DESK_FILTERS
 
 __all__ = ["STATIC", "page", "static"]
 
@@ -75,6 +76,7 @@ def _environment() -> Environment:
     environment.filters.update(
         size=_size, underscored=_underscored, count=lambda number: f"{number:,}".replace(",", "\u2009")
     )
+    environment.filters.update(DESK_FILTERS)
     return environment
 
 

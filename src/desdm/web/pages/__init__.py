@@ -25,7 +25,7 @@ PAGES = (
     "feed",
     "files",
     "ops.tonight",
-    "qa.review",
+    "qa.desk",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -15,6 +16,7 @@ __all__ = [
     "answers_of",
     "dispatch_by_number",
     "dispatches",
+    "groups_with_dispatch",
     "insert_answer",
     "insert_dispatch",
     "overdue_dispatches",
@@ -135,3 +137,11 @@ def answers_of(conn: Connection, number: int) -> list[DispatchAnswer]:
         DispatchAnswer(row[0], AnswerVerdict(row[1]), row[2], row[3], row[4], row[5])
         for row in conn.execute(query)
     ]
+
+
+def groups_with_dispatch(conn: Connection, subjects: Sequence[str]) -> set[str]:
+    """Return the working groups that were sent one of the subjects and have not answered yet."""
+    query = select(dispatch.c.working_group).where(
+        dispatch.c.state.in_(_WAITING), dispatch.c.subject.in_(subjects)
+    )
+    return set(conn.execute(query).scalars())

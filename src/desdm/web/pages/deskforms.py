@@ -1,0 +1,110 @@
+"""Filters in the address of a page of the desk, and its forms: fields, the act, and the page again if it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from desdm.errors import AccessDenied, DesdmError, UsageError
+from desdm.services.context import Services
+from desdm.services.endpoint import Endpoint
+from desdm.services.error_responses import public_message, status_of
+from desdm.services.parameters import Values
+from desdm.services.responses import run_blocking
+from desdm.web.pages.login import checked_form, small_form
+
+__all__ = ["Form", "Refusal", "filters", "perform", "posted", "query_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The fields of a form that was sent."""
+
+    fields: Mapping[str, str]
+
+    def text(self, name: str) -> str:
+        """Return a field without surrounding blanks; empty if it was not sent."""
+        return self.fields.get(name, "").strip()
+
+    def whole(self, name: str, words: str) -> int:
+        """Return a field as a whole number; `UsageError` with what it is, otherwise."""
+        text = self.text(name)
+        if not text.lstrip("-").isdecimal() or len(text) > 9:
+            raise UsageError(f"{words}: a whole number is wanted, not {text[:20] or 'nothing'}")
+        return int(text)
+
+    def real(self, name: str, words: str) -> float | None:
+        """Return a field as a number, None if it is empty; `UsageError` with what it is, otherwise."""
+        text = self.text(name)
+        if not text:
+            return None
+        try:
+            return float(text)
+        except ValueError as err:
+            raise UsageError(f"{words}: a number is wanted, not {text[:20]}") from err
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a form was refused, and what it held, so that nothing has to be typed again."""
+
+    message: str = ""
+    status: int = 200
+    fields: Mapping[str, str] | None = None
+
+    def field(self, name: str, default: str = "") -> str:
+        """Return what a field held."""
+        return default if self.fields is None else self.fields.get(name, default)
+
+
+def filters(request: Request, endpoint: Endpoint) -> Values:
+    """Return the filters in the address of a page; `UsageError` as of `ParameterSet.read`."""
+    pairs = [(name.upper(), value) for name, value in request.query_params.multi_items()]
+    return endpoint.parameters.read(pairs)
+
+
+def query_of(values: Mapping[str, object]) -> str:
+    """Return the query of an address with those values that are not empty."""
+    return urlencode({name: value for name, value in values.items() if value not in ("", None)})
+
+
+async def posted(request: Request) -> Form:
+    """Return the fields of a form of our pages; `AccessDenied` if another site sent it."""
+    await checked_form(request)
+    return Form({name: str(value) for name, value in (await small_form(request)).items() if name != "csrf"})
+
+
+async def perform(
+    services: Services,
+    form: Form,
+    act: Callable[[], str],
+    show: Callable[[Refusal], Response],
+) -> Response:
+    """Do what a form asks for, and go on to another page; show the page with the message if that is refused.
+
+    Parameters
+    ----------
+    services
+        Shared state of the services.
+    form
+        The form.
+    act
+        Does it in a thread, and returns the address of the page that follows.
+    show
+        Renders the page of the form, in the same thread.
+    """
+
+    def work() -> Response:
+        try:
+            target = act()
+        except AccessDenied:
+            raise
+        except DesdmError as err:
+            return show(Refusal(public_message(err), status_of(err), form.fields))
+        return RedirectResponse(target, 303)
+
+    return await run_blocking(services, work)
