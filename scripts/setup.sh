@@ -45,8 +45,8 @@ fi
 
 # One stamp says for which lock the environment was made, so that a second call does nothing.
 stamp=$(cat requirements.lock pyproject.toml scripts/setup.sh | sha256sum | cut -c1-16)
-sky_map() {  # of the web pages; the demo goes without it where npm is not there, and the page says so
-  if [ "$goal" = test ] || command -v npm >/dev/null 2>&1; then bash scripts/aladin.sh; fi
+web_packages() {  # map and plots of the pages; the demo goes without them where npm is not there
+  if [ "$goal" = test ] || command -v npm >/dev/null 2>&1; then bash scripts/web_packages.sh; fi
 }
 # What only the tests and the documentation need has a stamp of its own: the demo goes without it.
 extras_stamp=$(cat requirements.lock requirements-docs.lock | sha256sum | cut -c1-16)
@@ -56,7 +56,7 @@ extras() {
   .venv/bin/uv pip install -q --compile-bytecode --python .venv/bin/python --require-hashes -r requirements-docs.lock
   echo "$extras_stamp" > .venv/.extras-made-for
 }
-if [ "$(cat .venv/.made-for 2>/dev/null || true)" = "$stamp" ]; then extras; sky_map; exit 0; fi
+if [ "$(cat .venv/.made-for 2>/dev/null || true)" = "$stamp" ]; then extras; web_packages; exit 0; fi
 "$PY" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed." >&2; exit 2; }
 echo "making .venv (a minute or two)"
 [ -x .venv/bin/python ] || "$PY" -m venv .venv
@@ -69,4 +69,4 @@ echo "compiling"
 .venv/bin/python -m compileall -q src
 echo "$stamp" > .venv/.made-for
 extras
-sky_map
+web_packages

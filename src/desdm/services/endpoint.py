@@ -37,6 +37,8 @@ PATH_TEXTS: Mapping[str, str] = {
     "path": "Path of a file in the release",
     "folder": "Path of a folder in the release",
     "name": "Name of a file or of a picture survey (HiPS)",
+    "nite": "Night, YYYYMMDD",
+    "run": "Run",
     "number": "Number of an entry, a problem or a dispatch",
     "subject": "Name of an exposure, CCD, tile, run or file",
 }

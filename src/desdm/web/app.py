@@ -33,6 +33,7 @@ from desdm.services.uws import servers
 from desdm.services.warm import warm
 from desdm.web.auth import Authentication
 from desdm.web.error_responses import error_response, status_response
+from desdm.web.eventhub import EventHub
 from desdm.web.headers import Headers
 from desdm.web.health import health_routes, probe
 from desdm.web.pages import page_routes
@@ -108,7 +109,7 @@ def create_app(services: Services, *, rate: float = RATE) -> Starlette:
         routes += import_module(f"{service.package}.handlers").routes(services)
     routes += page_routes(services)
     routes += health_routes(services)
-    return Starlette(
+    app = Starlette(
         routes=routes,
         lifespan=lifespan,
         middleware=[
@@ -128,6 +129,8 @@ def create_app(services: Services, *, rate: float = RATE) -> Starlette:
             Exception: _handle_unexpected,
         },
     )
+    app.state.events = EventHub(services.database)
+    return app
 
 
 def _refresh(services: Services) -> None:

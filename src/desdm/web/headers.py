@@ -76,8 +76,10 @@ class Headers:
                 else:
                     headers["Cross-Origin-Resource-Policy"] = "same-origin"
                     headers["Cross-Origin-Opener-Policy"] = "same-origin"
-                headers["Content-Security-Policy"] = _policy(path, headers.get("desdm-page") == "1")
-                del headers["desdm-page"]
+                # A page that stands alone has style and script in itself, and a policy that names them.
+                own = headers.get("desdm-policy")
+                headers["Content-Security-Policy"] = own or _policy(path, headers.get("desdm-page") == "1")
+                del headers["desdm-page"], headers["desdm-policy"]
             await send(message)
 
         await self.app(scope, receive, add)

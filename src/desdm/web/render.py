@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
-from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -14,11 +13,11 @@ from starlette.responses import HTMLResponse
 from desdm.accounts.model import Action, Caller
 from desdm.accounts.sessions import form_token
 from desdm.services.context import caller_of
+from desdm.web.bundles import STATIC, bundle_address
 from desdm.web.desktexts import DESK_FILTERS
 
-__all__ = ["STATIC", "page", "static"]
+__all__ = ["page", "static"]
 
-STATIC = Path(__file__).parent / "static"
 
 #: Pages in the navigation bar, each with the action that a caller needs to see it.
 _BAR = (
@@ -72,7 +71,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(static=static, bar=_BAR, desks=_DESKS, Action=Action)
+    environment.globals.update(static=static, bundle=bundle_address, bar=_BAR, desks=_DESKS, Action=Action)
     environment.filters.update(
         size=_size, underscored=_underscored, count=lambda number: f"{number:,}".replace(",", "\u2009")
     )
@@ -104,7 +103,13 @@ def page(request: Request, template: str, status: int = 200, **values: object) -
     text = (
         _environment()
         .get_template(template)
-        .render(caller=caller, csrf=form_token(secret) if secret else "", path=request.url.path, **values)
+        .render(
+            caller=caller,
+            csrf=form_token(secret) if secret else "",
+            path=request.url.path,
+            address_query=request.url.query,
+            **values,
+        )
     )
     headers = {"desdm-page": "1", "Cache-Control": "no-store" if caller.known else "no-cache"}
     return HTMLResponse(text, status, headers)

@@ -114,7 +114,7 @@ def serve(
             timeout_keep_alive=15,
             backlog=512,
         )
-        server = _Server(config, ready)
+        server = _Server(config, ready, app.state.events.close)
         server.run([bound])
         if not server.started:
             raise FatalError("the server did not start; the reason is in the lines above")
@@ -124,11 +124,13 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """Server that reports its address once it accepts requests."""
+    """Server that reports its address once it accepts requests, and ends streams when it shuts down."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[str], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: Callable[[str], None], leave: Callable[[], None]
+    ) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._ready, self._leave = ready, leave
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -138,6 +140,12 @@ class _Server(uvicorn.Server):
         assert sockets
         host, port = sockets[0].getsockname()[:2]
         self._ready(f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/")
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # A stream without an end would hold the shutdown up.
+        self._leave()
+        await super().shutdown(sockets)
 
 
 def _exit_on_signal(_number: int, _frame: object) -> None:

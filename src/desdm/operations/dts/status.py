@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sqlalchemy import Connection
+
 from desdm.operations.dts import store
 from desdm.operations.dts.model import Delivery, ExpectedFile, ListedFile, NightArrival
 from desdm.schema.database import Database
 from desdm.schema.operationstates import DeliveryState
 
-__all__ = ["ALLOWANCE_H", "NITES", "ArrivalStatus", "arrival_status"]
+__all__ = ["ALLOWANCE_H", "NITES", "ArrivalStatus", "arrival_status", "status_of_nites"]
 
 #: Hours after the time at which a file is expected before it counts as late.
 ALLOWANCE_H = 12.0
@@ -76,10 +78,36 @@ def arrival_status(
     """
     with database.read() as conn:
         nites = [nite] if nite else store.newest_nites(conn, most)
-        lists = store.listed_files(conn, nites)
-        names = {file.filename for file in lists}
-        deliveries = store.deliveries_of_nites(conn, nites, names, unknown=not nite)
-        archived = store.archived_names(conn, names)
+        return status_of_nites(conn, nites, now=now, unknown=not nite, allowance_h=allowance_h)
+
+
+def status_of_nites(
+    conn: Connection,
+    nites: Sequence[str],
+    *,
+    now: datetime,
+    unknown: bool = False,
+    allowance_h: float = ALLOWANCE_H,
+) -> ArrivalStatus:
+    """Return where the arrival of some nights stands.
+
+    Parameters
+    ----------
+    conn
+        The database.
+    nites
+        The nights, YYYYMMDD.
+    now
+        Time for which late and missing files are computed, UTC.
+    unknown
+        Whether deliveries without a night are counted too.
+    allowance_h
+        Hours after the time at which a file is expected before it counts as late.
+    """
+    lists = store.listed_files(conn, nites)
+    names = {file.filename for file in lists}
+    deliveries = store.deliveries_of_nites(conn, nites, names, unknown=unknown)
+    archived = store.archived_names(conn, names)
     best = _best(deliveries)
     limit = timedelta(hours=allowance_h)
     expected = [
@@ -87,15 +115,14 @@ def arrival_status(
     ]
     listed_nites = {file.filename: file.nite for file in lists}
     counted = [(d, listed_nites.get(d.filename) or d.nite or "") for d in deliveries]
-    unknown = [""] if any(not night for _, night in counted) else []
-    nights = [
-        _counts(
-            night,
-            [d for d, of in counted if of == night],
-            [e for e in expected if e.listed.nite == night],
-        )
-        for night in [*nites, *unknown]
-    ]
+    delivered: dict[str, list[Delivery]] = {}
+    listed: dict[str, list[ExpectedFile]] = {}
+    for one, night in counted:
+        delivered.setdefault(night, []).append(one)
+    for file in expected:
+        listed.setdefault(file.listed.nite, []).append(file)
+    undated = [""] if any(not night for _, night in counted) else []
+    nights = [_counts(night, delivered.get(night, []), listed.get(night, [])) for night in [*nites, *undated]]
     return ArrivalStatus(now, tuple(nights), tuple(deliveries), tuple(expected))
 
 

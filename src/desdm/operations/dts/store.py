@@ -23,6 +23,7 @@ __all__ = [
     "change",
     "count_open",
     "deliveries_of_nites",
+    "delivery_record",
     "due",
     "find_delivery",
     "insert_delivery",
@@ -45,7 +46,7 @@ _OPEN = tuple(state.value for state in OPEN)
 _CHUNK = 500
 
 
-def _delivery(row: Row[Any]) -> Delivery:
+def delivery_record(row: Row[Any]) -> Delivery:
     """Return the record of a row of ``delivery``."""
     values = row._asdict()
     values["state"] = DeliveryState(values["state"])
@@ -56,7 +57,7 @@ def _delivery(row: Row[Any]) -> Delivery:
 
 def _deliveries(conn: Connection, query: Select[Any]) -> list[Delivery]:
     """Return the records of a query of ``_COLUMNS``."""
-    return [_delivery(row) for row in conn.execute(query)]
+    return [delivery_record(row) for row in conn.execute(query)]
 
 
 def find_delivery(conn: Connection, number: int, *, lock: bool = False) -> Delivery | None:
@@ -73,14 +74,14 @@ def find_delivery(conn: Connection, number: int, *, lock: bool = False) -> Deliv
     """
     query = select(*_COLUMNS).where(_D.id == number)
     row = conn.execute(query.with_for_update() if lock else query).one_or_none()
-    return None if row is None else _delivery(row)
+    return None if row is None else delivery_record(row)
 
 
 def newest_of_path(conn: Connection, path: str) -> Delivery | None:
     """Return the newest delivery of a path; one that is not judged yet before all others."""
     query = select(*_COLUMNS).where(_D.path == path).order_by(_D.state.in_(_OPEN).desc(), _D.id.desc())
     row = conn.execute(query.limit(1)).one_or_none()
-    return None if row is None else _delivery(row)
+    return None if row is None else delivery_record(row)
 
 
 def insert_delivery(conn: Connection, notice: Notice, source: str, now: datetime) -> int:
@@ -272,7 +273,9 @@ def deliveries_of_nites(
     name = among(conn, _D.filename, "names")
     wanted = or_(night, name, _D.nite.is_(None)) if unknown else or_(night, name)
     values: Mapping[str, object] = {"nites": packed(conn, nites), "names": packed(conn, names)}
-    return [_delivery(row) for row in conn.execute(select(*_COLUMNS).where(wanted).order_by(_D.id), values)]
+    return [
+        delivery_record(row) for row in conn.execute(select(*_COLUMNS).where(wanted).order_by(_D.id), values)
+    ]
 
 
 # -- proposals

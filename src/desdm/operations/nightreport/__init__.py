@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from desdm.operations.nightreport.gather import gather_night
 from desdm.operations.nightreport.model import NightReport
-from desdm.operations.nightreport.page import write_night_report
+from desdm.operations.nightreport.page import render_night, write_night_report
 
-__all__ = ["NightReport", "gather_night", "write_night_report"]
+__all__ = ["NightReport", "gather_night", "render_night", "write_night_report"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -40,6 +40,7 @@ __all__ = [
     "count_states",
     "end_policy",
     "exposures_in_archive",
+    "find_row",
     "find_rows",
     "first_pause",
     "insert_policy",
@@ -51,6 +52,7 @@ __all__ = [
     "row_by_id",
     "rows_before",
     "rows_of_nites",
+    "rows_of_query",
     "stopping_problems",
     "uncovered_nites",
     "wake_rows",
@@ -271,6 +273,27 @@ def find_rows(
     return [_row(row) for row in conn.execute(query if limit is None else query.limit(limit)).mappings()]
 
 
+def rows_of_query(
+    conn: Connection,
+    conditions: Sequence[ColumnElement[bool]],
+    order: Sequence[ColumnElement[Any]],
+    limit: int,
+) -> list[QueueRow]:
+    """Return rows of the table of the queue.
+
+    Parameters
+    ----------
+    conn
+        The database.
+    conditions, order
+        Conditions on its columns, and the order of the rows.
+    limit
+        At most so many.
+    """
+    query = select(*_rows_query()).select_from(_JOINED).where(*conditions).order_by(*order).limit(limit)
+    return [_row(row) for row in conn.execute(query).mappings()]
+
+
 def rows_of_nites(conn: Connection, nites: Sequence[str], campaign: str) -> list[QueueRow]:
     """Return the rows of nights.
 
@@ -293,6 +316,12 @@ def row_by_id(conn: Connection, number: int) -> QueueRow:
     """Return the row of that number."""
     query = select(*_rows_query()).select_from(_JOINED).where(_Q.id == number)
     return _row(conn.execute(query).mappings().one())
+
+
+def find_row(conn: Connection, number: int) -> QueueRow | None:
+    """Return the row of that number; None: there is none."""
+    rows = rows_of_query(conn, [_Q.id == number], [_Q.id], 1)
+    return rows[0] if rows else None
 
 
 def _blocked() -> ColumnElement[bool]:

@@ -20,7 +20,7 @@ from desdm.operations.report.lineage_graph import size_text
 from desdm.operations.report.svg import number_text
 from desdm.operations.report.timeline import duration
 
-__all__ = ["own_markup", "render_page", "write_page"]
+__all__ = ["own_markup", "page_policy", "render_page", "write_page"]
 
 
 def render_page(template: str, content: Mapping[str, object]) -> str:
@@ -33,13 +33,7 @@ def render_page(template: str, content: Mapping[str, object]) -> str:
     content
         Its values.
     """
-    environment = Environment(
-        loader=PackageLoader("desdm.operations.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = _environment()
     environment.filters |= {
         "duration": duration,
         "size": size_text,
@@ -57,6 +51,12 @@ def render_page(template: str, content: Mapping[str, object]) -> str:
         now=datetime.now(UTC).replace(tzinfo=None),
         **content,
     )
+
+
+def page_policy() -> str:
+    """Return the security policy of a page that stands alone, as the page itself says it."""
+    environment = _environment()
+    return _policy(_source(environment, "style.css"), _source(environment, "page.js"))
 
 
 def write_page(text: str, out: Path) -> Path:
@@ -79,6 +79,17 @@ def write_page(text: str, out: Path) -> Path:
 def own_markup(text: str) -> Markup:
     """Our own drawing, style or script, which goes into the page as it stands; texts within are escaped."""
     return Markup(text)  # noqa: S704
+
+
+def _environment() -> Environment:
+    """Return the template environment of the pages."""
+    return Environment(
+        loader=PackageLoader("desdm.operations.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def _source(environment: Environment, name: str) -> str:

@@ -25,6 +25,9 @@ PAGES = (
     "feed",
     "files",
     "ops.tonight",
+    "ops.arrival",
+    "ops.queue",
+    "ops.stream",
     "qa.desk",
 )
 

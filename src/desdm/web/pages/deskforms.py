@@ -22,9 +22,10 @@ __all__ = ["Form", "Refusal", "filters", "perform", "posted", "query_of"]
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The fields of a form that was sent."""
+    """The fields of a form that was sent; ``rows``: numbers of the rows that were chosen."""
 
     fields: Mapping[str, str]
+    rows: tuple[int, ...] = ()
 
     def text(self, name: str) -> str:
         """Return a field without surrounding blanks; empty if it was not sent."""
@@ -55,6 +56,7 @@ class Refusal:
     message: str = ""
     status: int = 200
     fields: Mapping[str, str] | None = None
+    rows: tuple[int, ...] = ()
 
     def field(self, name: str, default: str = "") -> str:
         """Return what a field held."""
@@ -75,7 +77,9 @@ def query_of(values: Mapping[str, object]) -> str:
 async def posted(request: Request) -> Form:
     """Return the fields of a form of our pages; `AccessDenied` if another site sent it."""
     await checked_form(request)
-    return Form({name: str(value) for name, value in (await small_form(request)).items() if name != "csrf"})
+    form = await small_form(request)
+    rows = [int(value) for value in map(str, form.getlist("row")) if value.isdecimal() and len(value) < 10]
+    return Form({name: str(value) for name, value in form.items() if name != "csrf"}, tuple(rows))
 
 
 async def perform(
@@ -104,7 +108,7 @@ async def perform(
         except AccessDenied:
             raise
         except DesdmError as err:
-            return show(Refusal(public_message(err), status_of(err), form.fields))
+            return show(Refusal(public_message(err), status_of(err), form.fields, form.rows))
         return RedirectResponse(target, 303)
 
     return await run_blocking(services, work)

@@ -1,0 +1,1 @@
+"""What the pages of operations read: tonight, the product view of nights and pipelines, one run."""
