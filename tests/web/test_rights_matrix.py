@@ -177,6 +177,21 @@ PROBES: dict[str, tuple[Probe, ...]] = {
     "/qa/review/{number}": (),
     "/qa/review/{number}/mark": (),
     "/qa/picture/{subject}": (),
+    "/qa/exposure/{subject}": (),
+    "/qa/ccd/{subject}": (),
+    "/qa/tile/{subject}": (),
+    "/qa/run/{subject}": (),
+    "/qa/file/{subject}": (),
+    "/qa/mark": (),
+    "/qa/exclude": (),
+    "/qa/problems": (),
+    "/qa/problem/{number}": (),
+    "/qa/problem/{number}/bundle": (),
+    "/qa/report": (),
+    "/qa/dispatch": (),
+    "/qa/dispatch/{number}": (),
+    "/survey": (),
+    "/survey/{name}": (),
 }
 #: Jobs belong to their owner: others are refused, whatever release the job is about.
 JOB = re.compile(r"/(tap|soda|api/cutouts)/async/\{job\}(/.*)?")

@@ -137,12 +137,14 @@ PROBLEM = page_endpoint(
     "/qa/problem/{number}", "A problem with its history and evidence.", account=True, action=_SEE
 )
 PROBLEM_ACT = form_endpoint("/qa/problem/{number}", "Change a problem, or add to it.", action=_SEE)
-BUNDLE = page_endpoint(
-    "/qa/problem/{number}/bundle",
-    "Bug report of a problem: all that is needed to see the fault again elsewhere.",
-    ("application/gzip",),
-    account=True,
-    action=_SEE,
+BUNDLE = replace(
+    form_endpoint(
+        "/qa/problem/{number}/bundle",
+        "Bug report of a problem: all that is needed to see the fault again elsewhere.",
+        status=200,
+        action=_SEE,
+    ),
+    media_types=("application/gzip",),
 )
 REPORT = page_endpoint(
     "/qa/report",

@@ -38,8 +38,8 @@ __all__ = [
     "subjects_of_problems",
 ]
 
-#: Messages, and files, that a page shows.
-_MESSAGES, _FILES = 25, 60
+#: Messages, files, and runs that used these, that a page shows.
+_MESSAGES, _FILES, _USERS = 25, 60, 50
 #: Parts of a view that a page shows in another form: QA numbers beside those of the night, marks with all that is known.
 _APART = ("QA numbers", "marks", "messages")
 
@@ -134,6 +134,8 @@ class Details:
         Files of the run that counts and files that no run made; how many more there are.
     releases
         Releases that hold it, or products of it.
+    users
+        Runs that used files of it, or products of them, newest first.
     """
 
     frame: deskstore.FrameFacts | None = None
@@ -149,6 +151,7 @@ class Details:
     files: tuple[deskstore.ExposureFile, ...] = ()
     more_files: int = 0
     releases: tuple[Holder, ...] = ()
+    users: tuple[archive_store.AttemptFacts, ...] = ()
 
 
 def read_subject(conn: Connection, name: str, scope: Scope, cut: str = "firstcut") -> SubjectFacts:
@@ -233,6 +236,7 @@ def details_of(conn: Connection, facts: SubjectFacts, scope: Scope, releases: Pa
         tuple(files[:_FILES]),
         max(0, len(files) - _FILES),
         tuple(_releases(conn, subject, releases, files)),
+        _users(conn, subject, files),
     )
 
 
@@ -366,3 +370,13 @@ def _releases(
         if numbers
         else []
     )
+
+
+def _users(
+    conn: Connection, subject: Subject, files: Sequence[deskstore.ExposureFile]
+) -> tuple[archive_store.AttemptFacts, ...]:
+    """Return the runs that used files of a subject, or products of them, newest first."""
+    own = [file.id for file in files]
+    reached = archive_store.reached(conn, own, up=False) if own else []
+    numbers = set(archive_store.attempts_of(conn, reached)) - {subject.attempt_id, None} if reached else set()
+    return tuple(archive_store.attempt_facts(conn, sorted(numbers)).values())[::-1][:_USERS]

@@ -29,6 +29,8 @@ PAGES = (
     "ops.queue",
     "ops.stream",
     "qa.desk",
+    "qa.problems",
+    "qa.dispatch",
 )
 
 

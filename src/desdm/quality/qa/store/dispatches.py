@@ -15,6 +15,7 @@ from desdm.schema.operationstates import AnswerVerdict, DispatchState, SubjectKi
 __all__ = [
     "answers_of",
     "dispatch_by_number",
+    "dispatch_lines",
     "dispatches",
     "groups_with_dispatch",
     "insert_answer",
@@ -66,6 +67,39 @@ def dispatches(
         query = query.where(dispatch.c.subject == subject)
     if not everything:
         query = query.where(dispatch.c.state.in_(_WAITING))
+    return [_dispatch(row) for row in conn.execute(query)]
+
+
+def dispatch_lines(
+    conn: Connection,
+    *,
+    groups: Sequence[str] | None = None,
+    everything: bool = False,
+    before: int | None = None,
+    limit: int = 100,
+) -> list[Dispatch]:
+    """Return a page of dispatches, newest first.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    groups
+        Only those to these working groups; None: to all.
+    everything
+        Also those that wait for no answer.
+    before
+        Only with smaller numbers than this.
+    limit
+        At most so many.
+    """
+    query = select(*_COLUMNS).order_by(dispatch.c.id.desc()).limit(limit)
+    if groups is not None:
+        query = query.where(dispatch.c.working_group.in_(groups))
+    if not everything:
+        query = query.where(dispatch.c.state.in_(_WAITING))
+    if before is not None:
+        query = query.where(dispatch.c.id < before)
     return [_dispatch(row) for row in conn.execute(query)]
 
 
