@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from desdm.accounts.model import Action
+from desdm.operations.surveytable.summary import PROGRAMMES
 from desdm.release.problems import KINDS
 from desdm.schema.operationstates import ProblemState, ReviewCause, Severity
 from desdm.services.endpoint import Endpoint
@@ -188,8 +189,11 @@ SURVEY = page_endpoint(
             _BAND,
             Parameter("season", Kind.TEXT, "only of this season", example="Y2"),
             Parameter("show", Kind.TEXT, "which fields", choices=("owed", "done"), example="owed"),
-            Parameter("after", Kind.TEXT, "the next fields after this one", example="0|10-483|5|r"),
-            Parameter("tile", Kind.TEXT, "the next tiles after this one", example="DES0159-0500"),
+            Parameter(
+                "programme", Kind.TEXT, "only of this programme", choices=tuple(PROGRAMMES), example="wide"
+            ),
+            Parameter("after", Kind.TEXT, "the fields after this one", example="10-483/5/r"),
+            Parameter("tile", Kind.TEXT, "the tiles after this one", example="DES0159-0500"),
         )
     ),
     account=True,

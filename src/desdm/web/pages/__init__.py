@@ -31,6 +31,7 @@ PAGES = (
     "qa.desk",
     "qa.problems",
     "qa.dispatch",
+    "survey",
 )
 
 
