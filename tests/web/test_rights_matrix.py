@@ -191,7 +191,6 @@ PROBES: dict[str, tuple[Probe, ...]] = {
     "/qa/dispatch": (),
     "/qa/dispatch/{number}": (),
     "/survey": (),
-    "/survey": (),
     "/survey/{name}": (),
 }
 #: Jobs belong to their owner: others are refused, whatever release the job is about.
