@@ -8,24 +8,26 @@ import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from desdm.accounts.clock import now
-from desdm.errors import NotFoundError
+from desdm.errors import DesdmError, NotFoundError, UsageError
 from desdm.operations.surveytable.coverage import coverage
 from desdm.operations.surveytable.export import write_table
 from desdm.operations.surveytable.model import Coverage, Field, FieldStatus
 from desdm.operations.surveytable.pagestore import state_of_record
-from desdm.operations.surveytable.summary import PROGRAMMES, places_of, programme_of, sums_of
+from desdm.operations.surveytable.summary import PROGRAMMES, Sums, places_of, programme_of, sums_of
 from desdm.services.context import Services
 from desdm.services.responses import run_blocking
-from desdm.survey.bands import band_order
+from desdm.survey.bands import BANDS, band_order
 from desdm.web.aladin import ALADIN
 from desdm.web.desk import desk_routes
 from desdm.web.pages.deskforms import filters, query_of
@@ -39,6 +41,8 @@ __all__ = ["routes"]
 _LINES = 100
 #: Seconds after which the table is computed again although no number of a row has changed: states of runs have none.
 _KEEP = 60.0
+#: Views that are kept with a table.
+_VIEWS = 50
 #: File → suffix of the writer, and media type.
 _FILES = {
     "table.csv": (".csv", "text/csv; charset=utf-8"),
@@ -48,13 +52,73 @@ _FILES = {
 
 
 @dataclass(frozen=True, slots=True)
+class _Filter:
+    """Which fields are shown; empty texts: all."""
+
+    band: str
+    season: str
+    programme: str
+    shown: str
+
+    def fits(self, status: FieldStatus) -> bool:
+        """Whether a field passes."""
+        f = status.field
+        return (
+            self.band in ("", f.band)
+            and self.season in ("", f.season)
+            and (not self.programme or programme_of(f) == self.programme)
+            and (not self.shown or status.done is (self.shown == "done"))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The fields that a filter lets pass, sums of the same fields whether done or not, the picture, and its place."""
+
+    fields: Sequence[FieldStatus]
+    sums: Sequence[Sums]
+    sky: Markup | None
+    centre: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class _Table:
-    """The survey table as of a time (UTC), with the state of the record that it follows from."""
+    """The survey table as of a time (UTC), with the state of the record that it follows from, and views of it."""
 
     table: Coverage
     as_of: datetime
     state: tuple[int, ...]
     made_at: float
+    views: dict[_Filter, _View] = field(default_factory=dict)
+    files: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    writing: threading.Lock = field(default_factory=threading.Lock)
+
+    def file(self, suffix: str, band: str) -> bytes:
+        """Return the table, or the map of coverage, as a file of a band (empty: all), which is written once."""
+        with self.writing:
+            if (suffix, band) not in self.files:
+                fields = [s for s in self.table.fields if band in ("", s.field.band)]
+                with tempfile.TemporaryDirectory(prefix="desdm-survey-") as folder:
+                    path = Path(folder) / f"table{suffix}"
+                    write_table(path, fields)
+                    self.files[suffix, band] = path.read_bytes()
+            return self.files[suffix, band]
+
+    def view(self, chosen: _Filter) -> _View:
+        """Return the view of a filter, which is computed once."""
+        known = self.views.get(chosen)
+        if known is None:
+            fields = [s for s in self.table.fields if chosen.fits(s)]
+            every = replace(chosen, shown="")
+            known = _View(
+                fields,
+                sums_of(s for s in self.table.fields if every.fits(s)),
+                places_svg(places_of(fields)),
+                _centre([s.field for s in fields]),
+            )
+            if len(self.views) < _VIEWS:
+                self.views[chosen] = known
+        return known
 
 
 class _Tables:
@@ -91,16 +155,25 @@ def routes(services: Services) -> list[BaseRoute]:
     """Routes of the page and its files."""
     tables = _Tables(services)
 
+    def warm() -> None:
+        """Compute the table before anybody asks for it."""
+        with suppress(DesdmError):
+            tables.current().view(_Filter("", "", "", ""))
+
+    services.pool.submit(warm)
+
     async def survey(request: Request) -> Response:
         values = filters(request, SURVEY)
         band, season = values.text("BAND").strip(), values.text("SEASON").strip()
         programme, shown = values.text("PROGRAMME"), values.text("SHOW")
+        picked = _Filter(band, season, programme, shown)
         after, tile = values.text("AFTER").strip(), values.text("TILE").strip().upper()
 
         def make() -> Response:
             current = tables.current()
             table = current.table
-            fields = [s for s in table.fields if _fits(s, band, season, programme, shown)]
+            view = current.view(picked)
+            fields = view.fields
             start = _after(fields, table.fields, after)
             lines = fields[start : start + _LINES]
             names = [one.tilename for one in table.tiles]
@@ -113,7 +186,7 @@ def routes(services: Services) -> list[BaseRoute]:
                 as_of=current.as_of,
                 total=len(fields),
                 planned=len(table.fields),
-                sums=sums_of(s for s in table.fields if _fits(s, band, season, programme, "")),
+                sums=view.sums,
                 lines=lines,
                 more=query_of({**chosen, "after": lines[-1].field.name}) if more else "",
                 start=start,
@@ -129,9 +202,9 @@ def routes(services: Services) -> list[BaseRoute]:
                 bands=sorted({s.field.band for s in table.fields}, key=band_order),
                 seasons=sorted({s.field.season for s in table.fields} - {""}),
                 programmes=list(PROGRAMMES)[::-1],
-                sky=places_svg(places_of(fields)),
+                sky=view.sky,
                 aladin=(ALADIN / "aladin.js").is_file(),
-                view=_view([s.field for s in fields]),
+                view=view.centre,
             )
 
         return await run_blocking(services, make)
@@ -141,15 +214,12 @@ def routes(services: Services) -> list[BaseRoute]:
         if name not in _FILES:
             raise NotFoundError(f"there is nothing at {request.url.path}; there are {', '.join(_FILES)}")
         band = filters(request, SURVEY_TABLE).text("BAND").strip()
+        if band and band not in BANDS:
+            raise UsageError(f"band {band[:8]} is none of {', '.join(BANDS)}")
         suffix, media_type = _FILES[name]
 
         def make() -> Response:
-            current = tables.current()
-            fields = [s for s in current.table.fields if band in ("", s.field.band)]
-            with tempfile.TemporaryDirectory(prefix="desdm-survey-") as folder:
-                path = Path(folder) / f"table{suffix}"
-                write_table(path, fields)
-                content = path.read_bytes()
+            content = tables.current().file(suffix, band)
             shown = f"{'coverage' if suffix == '.moc' else 'survey'}{f'_{band}' if band else ''}"
             ending = name.partition(".")[2]
             headers = {
@@ -162,17 +232,6 @@ def routes(services: Services) -> list[BaseRoute]:
         return await services.threads.run(make)
 
     return desk_routes([(SURVEY, survey), (SURVEY_TABLE, table)])
-
-
-def _fits(status: FieldStatus, band: str, season: str, programme: str, shown: str) -> bool:
-    """Whether a field passes the filters."""
-    f = status.field
-    return (
-        band in ("", f.band)
-        and season in ("", f.season)
-        and (not programme or programme_of(f) == programme)
-        and (not shown or status.done is (shown == "done"))
-    )
 
 
 def _after(fields: Sequence[FieldStatus], every: Sequence[FieldStatus], name: str) -> int:
@@ -191,7 +250,7 @@ def _order(field: Field) -> tuple[int, str, int, str]:
     return field.priority, field.hex, field.tiling, field.band
 
 
-def _view(fields: Sequence[Field]) -> tuple[float, float, float]:
+def _centre(fields: Sequence[Field]) -> tuple[float, float, float]:
     """Return right ascension, declination and width of a map of some fields, degrees."""
     if not fields:
         return 0.0, 0.0, 180.0
