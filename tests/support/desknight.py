@@ -53,7 +53,7 @@ def desk_night(factory: pytest.TempPathFactory, home: Path) -> Path:
     base = factory.getbasetemp()
     base = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "nights"
     plan = plan_night(23, program="demo", bands=("g", "r"), biases=7, flats=6, exposures=10)
-    made = processed_once(base, "desk", plan)
+    made = processed_once(base, "review", plan)
     shutil.copytree(made.home, home)
     facility = Facility.open(home)
     people_with_offices(facility)

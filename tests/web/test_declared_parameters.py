@@ -6,17 +6,23 @@ import ast
 import itertools
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from sqlalchemy import func, insert, select
 from starlette.routing import Route
 
 from desdm.accounts.model import Action
 from desdm.facility import Facility
+from desdm.framework.store import number_attempt
+from desdm.framework.watch.store import runs
 from desdm.query.engines.open import open_engine
+from desdm.schema import tables
+from desdm.schema.states import AttemptState, DataState
 from desdm.services import SERVICES
 from desdm.services.endpoint import Endpoint
 from desdm.services.parameters import Kind, Parameter
@@ -105,7 +111,27 @@ def _path(site: Site, endpoint: Endpoint, headers: dict[str, str]) -> str:
     else:
         table = "D1.objects"
     release = "F1" if endpoint.path.startswith("/footprint") else "D1"
-    return endpoint.template.format(release=release, table=table, job=job)
+    return endpoint.template.format(release=release, table=table, job=job, run=_run(site))
+
+
+def _run(site: Site) -> str:
+    """The name of a run; there are two attempts at its unit."""
+    with site.database.write() as conn:
+        if "20121120_r1p02" not in {row.run for row in runs(conn, {}, None)}:
+            task = select(func.coalesce(func.max(tables.task.c.id), 0) + 1)
+            for _ in range(2):
+                key = {"project": "OPS", "campaign": "MAIN", "pipeline": "precal", "unitname": "20121120"}
+                name = number_attempt(conn, **key)
+                number = conn.execute(task).scalar_one()
+                conn.execute(insert(tables.task), {"id": number, "name": "run", "info_table": "pfw_attempt"})
+                conn.execute(insert(tables.pfw_attempt), {
+                    "reqnum": name.reqnum, "unitname": name.unitname, "attnum": name.attnum, "task_id": number,
+                    "state": AttemptState.FAILED.value, "data_state": DataState.NEW.value, "operator": "tester",
+                    "pipeprod": "precal", "pipever": "1", "submittime": datetime(2012, 11, 21), "numexpblk": 0,
+                    "numexpjobs": 0, "numexpwrap": 0, "archive_path": name.text, "fingerprint": "0" * 64,
+                    "cancel_requested": False,
+                })  # fmt: skip
+    return "20121120_r1p01"
 
 
 def _object(site: Site) -> str:

@@ -78,13 +78,10 @@ RUNS = _page(
     _NITE,
     Parameter("campaign", Kind.TEXT, "campaign", example="MAIN"),
     Parameter("unit", Kind.TEXT, "unit: exposure, night or tile", example="20121120"),
+    Parameter("until", Kind.TEXT, "last night of the table, YYYYMMDD", example="20121120"),
     _BEFORE,
 )
-RUN = _page(
-    "/ops/run/{run}",
-    "One run: its jobs, log, messages, QA numbers, inputs and outputs.",
-    Parameter("log", Kind.TEXT, "name of the log that is shown; empty: the newest", example="submitter.log"),
-)
+RUN = _page("/ops/run/{run}", "One run: its jobs, log, messages, QA numbers, inputs and outputs.")
 RUN_LOG = _page("/ops/run/{run}/log/{name}", "A log of a run, as it stands now.", media="text/plain")
 RUN_RETRY = form_endpoint("/ops/run/{run}/retry", "Plan a retry, then start it.", action=Action.OPERATE)
 RUN_CANCEL = form_endpoint("/ops/run/{run}/cancel", "End a run.", action=Action.OPERATE)
@@ -127,5 +124,14 @@ OPS_ENDPOINTS: tuple[Endpoint, ...] = (
     QUEUE,
     QUEUE_FORM,
     POLICY_FORM,
+    RUNS,
+    RUN,
+    RUN_LOG,
+    RUN_RETRY,
+    RUN_CANCEL,
+    COMPARE,
+    LOG,
+    LOG_FORM,
+    LOG_FEED,
     STREAM,
 )

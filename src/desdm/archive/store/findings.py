@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, exists, insert, select, update
+from sqlalchemy import Connection, Select, exists, func, insert, select, update
 
 from desdm.archive.store.common import among, packed
 from desdm.schema import CopyState, desfile, file_archive_info, file_finding, image
@@ -103,7 +103,8 @@ def _frames() -> Select[Any]:
             desfile.c.sha256,
         )
         .select_from(image.join(desfile, desfile.c.id == image.c.desfile_id))
-        .where(desfile.c.filetype == "raw", copy)
+        # Found by exposure, night or digest of the image: without statistics SQLite would read all raw files by their type.
+        .where(func.coalesce(desfile.c.filetype, "") == "raw", copy)
         .order_by(desfile.c.id)
     )
 

@@ -120,7 +120,9 @@ _STATES: Mapping[str, type[AttemptState | DataState | RunClass]] = {
 }
 
 
-def runs(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[RunRow]:
+def runs(
+    conn: Connection, where: Mapping[str, str], limit: int | None, numbers: Sequence[int] | None = None
+) -> list[RunRow]:
     """Return attempts, newest first.
 
     Parameters
@@ -131,6 +133,8 @@ def runs(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[
         Values by column (unitname, reqnum, pipeline, state, operator …).
     limit
         At most so many; None: all.
+    numbers
+        Only of these attempts; None: of all.
 
     Raises
     ------
@@ -164,6 +168,8 @@ def runs(conn: Connection, where: Mapping[str, str], limit: int | None) -> list[
         .join(pfw_request, r.reqnum == a.reqnum)
         .order_by(a.id.desc())
     )
+    if numbers is not None:
+        query = query.where(a.id.in_(list(numbers)))
     columns = {
         "unitname": a.unitname,
         "reqnum": a.reqnum,
@@ -490,7 +496,9 @@ def software(conn: Connection, attempt_id: int) -> list[SoftwareRow]:
             func.sum(e.utime + e.stime).label("cpu_s"),
             func.max(e.maxrss).label("maxrss_kb"),
         )
-        .where(e.pfw_attempt_id == attempt_id)
+        # By its wrapper, on which the table has an index.
+        .join(pfw_wrapper, pfw_wrapper.c.task_id == e.pfw_wrapper_task_id)
+        .where(pfw_wrapper.c.pfw_attempt_id == attempt_id)
         .group_by(e.name, e.version, e.digest)
         .order_by(e.name)
     )

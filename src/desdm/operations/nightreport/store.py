@@ -17,6 +17,8 @@ from desdm.schema import (
     pfw_attempt,
     pfw_calibration,
     pfw_exec,
+    pfw_request,
+    pfw_wrapper,
     problem,
 )
 from desdm.schema.arrival import delivery, delivery_expected, ops_propid
@@ -82,7 +84,8 @@ def raw_files(conn: Connection, nite: str) -> list[RawFile]:
         select(i.expnum, i.mjd_obs, i.exptime, func.coalesce(ops_propid.c.programme, ""))
         .join(desfile, desfile.c.id == i.desfile_id)
         .outerjoin(ops_propid, ops_propid.c.propid == i.propid)
-        .where(desfile.c.filetype == "raw", i.nite == nite, i.expnum.is_not(None))
+        # By the night of the image: without statistics SQLite would read all raw files by their type.
+        .where(func.coalesce(desfile.c.filetype, "") == "raw", i.nite == nite, i.expnum.is_not(None))
         .order_by(i.expnum, desfile.c.id)
     )
     return [RawFile(*row) for row in conn.execute(query)]
@@ -114,9 +117,11 @@ def queue_states(conn: Connection, nite: str, campaign: str) -> dict[str, dict[s
 def runs(conn: Connection, units: Sequence[str]) -> list[RunOfNight]:
     """Return the runs on units, in the order of their numbers."""
     a = pfw_attempt.c
+    # With the request first, as the index has them.
+    requests = select(pfw_request.c.reqnum).scalar_subquery()
     query = (
         select(a.id, a.unitname, a.reqnum, a.attnum, a.pipeprod, a.state, a.endtime)
-        .where(among(conn, a.unitname))
+        .where(a.reqnum.in_(requests), among(conn, a.unitname))
         .order_by(a.id)
     )
     rows = conn.execute(query, {"among": packed(conn, units)})
@@ -131,7 +136,12 @@ def runs(conn: Connection, units: Sequence[str]) -> list[RunOfNight]:
 def cpu_seconds(conn: Connection, attempts: Sequence[int]) -> float:
     """Return the seconds of CPU of the programs of attempts."""
     e = pfw_exec.c
-    query = select(func.coalesce(func.sum(e.utime + e.stime), 0.0)).where(among(conn, e.pfw_attempt_id))
+    # By wrappers, on which the table has an index.
+    query = (
+        select(func.coalesce(func.sum(e.utime + e.stime), 0.0))
+        .join(pfw_wrapper, pfw_wrapper.c.task_id == e.pfw_wrapper_task_id)
+        .where(among(conn, pfw_wrapper.c.pfw_attempt_id))
+    )
     return float(conn.execute(query, {"among": packed(conn, attempts)}).scalar_one())
 
 

@@ -58,6 +58,11 @@ class Refusal:
     fields: Mapping[str, str] | None = None
     rows: tuple[int, ...] = ()
 
+    @classmethod
+    def of(cls, err: DesdmError, form: Form) -> Refusal:
+        """Return the refusal of a form by an error."""
+        return cls(public_message(err), status_of(err), form.fields, form.rows)
+
     def field(self, name: str, default: str = "") -> str:
         """Return what a field held."""
         return default if self.fields is None else self.fields.get(name, default)
@@ -108,7 +113,7 @@ async def perform(
         except AccessDenied:
             raise
         except DesdmError as err:
-            return show(Refusal(public_message(err), status_of(err), form.fields, form.rows))
+            return show(Refusal.of(err, form))
         return RedirectResponse(target, 303)
 
     return await run_blocking(services, work)

@@ -1,0 +1,80 @@
+"""The process that drives a run which a page has started: ``python -m desdm.web.driver HOME RUN WHO REASON``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+
+from desdm.archive.store import now
+from desdm.config import Config
+from desdm.errors import DesdmError
+from desdm.facility import Facility
+from desdm.framework import store
+from desdm.framework.drive import drive
+from desdm.framework.engines.local import LocalEngine
+from desdm.modes import make_private
+from desdm.operations.acceptance import refresh_tags_after_run
+from desdm.operations.qa.badnumbers import propose_bad_numbers
+from desdm.operations.queue.repeated import settle_repeated
+from desdm.processes import process_start
+from desdm.schema.database import Database
+from desdm.schema.states import AttemptState
+
+__all__ = ["main", "start_driver"]
+
+
+def start_driver(config: Config, database: Database, run: str, *, who: str, reason: str) -> int:
+    """Start a process that drives a run, and return its number; it outlives the server.
+
+    Parameters
+    ----------
+    config, database
+        The installation.
+    run
+        Name of the run.
+    who, reason
+        Who starts it, and why.
+    """
+    folder = config.runs / run
+    make_private(folder)
+    command = [sys.executable, "-m", "desdm.web.driver", str(config.home), run, who, reason]
+    with (folder / "submitter.log").open("ab") as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    # A process that has ended counts as running until its parent has asked for its status.
+    threading.Thread(target=process.wait, name=f"driver-{process.pid}", daemon=True).start()
+    with database.write() as conn:
+        store.hand_to_submitter(conn, run, process.pid, process_start(process.pid))
+    return process.pid
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Drive a run, and do what follows from its end; return the exit status."""
+    home, run, who, reason = sys.argv[1:] if arguments is None else arguments
+    try:
+        facility = Facility.open(home)
+        try:
+            folder = facility.config.runs / run
+            make_private(folder)
+            engine = LocalEngine(facility.config.workers, folder)
+            state = drive(
+                facility.config, facility.database, facility.archive, run, engine, who=who, reason=reason
+            )
+            with facility.database.write() as conn:
+                if state in (AttemptState.DONE, AttemptState.FLAGGED):
+                    refresh_tags_after_run(conn, facility.production, run, who=who)
+                    propose_bad_numbers(conn, facility.production, run, who="thresholds", now=now())
+                settle_repeated(conn, run, who=who)
+        finally:
+            facility.close()
+    except DesdmError as err:
+        sys.stderr.write(f"error: {err}\n")
+        return err.exit_status
+    sys.stdout.write(f"{run} {state.value}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""The page of a run: jobs, log, messages, numbers, inputs and outputs; retry, cancel, and comparison with another run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute
+
+from desdm.archive.model import Scope
+from desdm.errors import DesdmError, UsageError
+from desdm.framework.cancel import cancel
+from desdm.framework.submit import Submission
+from desdm.operations.compare import compare_runs
+from desdm.operations.desk.runlogs import LogTail, RunLog, live_logs, log_path, log_tail
+from desdm.operations.desk.runview import MOST_NODES, drawn_jobs, gather_run
+from desdm.operations.retry import Retry, parse_changes, plan_retry, submit_retry
+from desdm.schema.store import require_reason
+from desdm.services.context import Services, caller_of
+from desdm.services.responses import run_blocking
+from desdm.web.desk import desk_routes
+from desdm.web.driver import start_driver
+from desdm.web.opsendpoints import COMPARE, RUN, RUN_CANCEL, RUN_LOG, RUN_RETRY
+from desdm.web.pages.deskforms import Form, Refusal, filters, perform, posted
+from desdm.web.pages.ops.jobgraph import job_graph
+from desdm.web.render import page
+
+__all__ = ["routes"]
+
+#: Seconds that a page waits for the submitter of a run that is ended.
+_CANCEL_SECONDS = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a retry would do."""
+
+    retry: Retry
+    submission: Submission | None
+
+
+class _Pages:
+    """The pages of runs of one installation."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.scope = Scope(services.config.project, services.config.campaign)
+
+    def show(self, request: Request, refusal: Refusal, plan: _Plan | None = None) -> Response:
+        """Render the page of a run."""
+        run = request.path_params["run"]
+        logs = live_logs(self.services.config.runs, run)
+        with self.services.database.read() as conn:
+            view = gather_run(conn, run, self.scope)
+            tail = self._tail(conn, logs, run)
+        drawn = drawn_jobs(view.jobs)
+        return page(
+            request,
+            "ops/run.html",
+            refusal.status,
+            v=view,
+            a=view.attempt,
+            run=run,
+            drawn=drawn,
+            graph=job_graph(drawn),
+            most=MOST_NODES,
+            logs=logs,
+            tail=tail,
+            refusal=refusal,
+            plan=plan,
+        )
+
+    def _tail(self, conn: Connection, logs: list[RunLog], run: str) -> LogTail | None:
+        """Return the last lines of the log that changed last; None: nothing is being written."""
+        del conn, run
+        try:
+            return log_tail(logs[0].path) if logs else None
+        except DesdmError:
+            return None  # it went into the archive meanwhile
+
+    def log(self, request: Request) -> Response:
+        """Send a log as it stands now."""
+        run, name = request.path_params["run"], request.path_params["name"]
+        logs = live_logs(self.services.config.runs, run)
+        with self.services.database.read() as conn:
+            path = log_path(conn, self.services.archive, logs, run, name)
+        headers = {"Cache-Control": "no-store", "Content-Disposition": f'inline; filename="{path.name}"'}
+        return FileResponse(path, media_type="text/plain; charset=utf-8", headers=headers)
+
+    def compare(self, request: Request, other: str) -> Response:
+        """Render the comparison with another run."""
+        run, message, status, comparison = request.path_params["run"], "", 200, None
+        if other:
+            try:
+                with self.services.database.read() as conn:
+                    comparison = compare_runs(conn, self.services.archive, run, other)
+            except UsageError as err:
+                message, status = str(err), 404
+        return page(request, "ops/compare.html", status, run=run, other=other, c=comparison, message=message)
+
+    def retry(self, request: Request, form: Form, who: str) -> Response:
+        """Show the plan of a retry, or start it."""
+        run = request.path_params["run"]
+        config = replace(self.services.config, operator=who)
+        changes = parse_changes(form.text("changes").split())
+        with self.services.database.read() as conn:
+            retry = plan_retry(
+                conn, run, changes, reason=form.text("reason"), only_failed=bool(form.text("only_failed"))
+            )
+        start = form.text("act") == "start"
+        database, archive = self.services.database, self.services.archive
+        submission = (
+            None if retry.only_failed else submit_retry(config, database, archive, retry, dry_run=not start)
+        )
+        if not start:
+            return self.show(request, Refusal(fields=form.fields), _Plan(retry, submission))
+        name = run if submission is None else submission.run
+        start_driver(config, database, name, who=who, reason=retry.reason)
+        return RedirectResponse(f"/ops/run/{name}", 303)
+
+    def cancel(self, request: Request, form: Form, who: str) -> str:
+        """End a run, and return the address of its page."""
+        run, reason = request.path_params["run"], form.text("reason")
+        require_reason(reason)
+        cancel(
+            self.services.database,
+            self.services.archive,
+            run,
+            who=who,
+            reason=reason,
+            timeout=_CANCEL_SECONDS,
+        )
+        return f"/ops/run/{run}"
+
+
+def routes(services: Services) -> list[BaseRoute]:
+    """Routes of the page, its forms and logs."""
+    pages = _Pages(services)
+
+    async def show(request: Request) -> Response:
+        return await run_blocking(services, lambda: pages.show(request, Refusal()))
+
+    async def log(request: Request) -> Response:
+        return await run_blocking(services, lambda: pages.log(request))
+
+    async def compare(request: Request) -> Response:
+        other = filters(request, COMPARE).text("WITH").strip()
+        return await run_blocking(services, lambda: pages.compare(request, other))
+
+    async def retry(request: Request) -> Response:
+        form, who = await posted(request), caller_of(request).login
+
+        def work() -> Response:
+            try:
+                return pages.retry(request, form, who)
+            except DesdmError as err:
+                return pages.show(request, Refusal.of(err, form))
+
+        return await run_blocking(services, work)
+
+    async def end(request: Request) -> Response:
+        form, who = await posted(request), caller_of(request).login
+        return await perform(
+            services,
+            form,
+            lambda: pages.cancel(request, form, who),
+            lambda refusal: pages.show(request, refusal),
+        )
+
+    return desk_routes(
+        [(RUN, show), (RUN_LOG, log), (COMPARE, compare), (RUN_RETRY, retry), (RUN_CANCEL, end)]
+    )
