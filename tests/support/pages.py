@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
 
 __all__ = ["Browser", "Tab", "browser"]
 
@@ -93,14 +93,25 @@ class Browser:
             context.close()
 
 
+#: The running browser with its playwright, and how many sites use it: playwright runs once in a process.
+_RUNNING: list[tuple[Playwright, Chromium]] = []
+_USERS: list[str] = []
+
+
 @contextmanager
 def browser(base: str) -> Iterator[Browser]:
     """Debian's chromium without a window, for the site at ``base``."""
-    program = shutil.which("chromium")
-    assert program, "chromium is not installed (Debian package of that name)"
-    with sync_playwright() as played:
-        chromium = played.chromium.launch(executable_path=program, args=_FLAGS)
-        try:
-            yield Browser(chromium, base)
-        finally:
+    if not _RUNNING:
+        program = shutil.which("chromium")
+        assert program, "chromium is not installed (Debian package of that name)"
+        played = sync_playwright().start()
+        _RUNNING.append((played, played.chromium.launch(executable_path=program, args=_FLAGS)))
+    _USERS.append(base)
+    try:
+        yield Browser(_RUNNING[0][1], base)
+    finally:
+        _USERS.remove(base)
+        if not _USERS:
+            played, chromium = _RUNNING.pop()
             chromium.close()
+            played.stop()

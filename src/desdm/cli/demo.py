@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import sys
 from collections.abc import Callable
@@ -12,6 +13,9 @@ from typing import TYPE_CHECKING
 import click
 
 from desdm.cli.context import CommandContext, json_option
+
+#: Account of the demo that holds the offices operator and qa, and exposures that are put up for review.
+_LOGIN, _SAMPLE = "desk", 20
 
 if TYPE_CHECKING:
     from desdm.operations.mainjob import Summary
@@ -100,6 +104,7 @@ def command(ctx: click.Context, out: Path, data: Path | None, seed: int, again: 
     context.show(summary.document(), lambda: _print_summary(context, summary), as_json)
     if data is None and exit_status(state) < 2:
         _serve_example(context, submission.run, next(iter(summary.detections)), say, as_json)
+        put_on_desk(context, facts["nite"], say, as_json=as_json)
     ctx.exit(exit_status(state))
 
 
@@ -142,6 +147,57 @@ def _serve_example(
     address = f"http://127.0.0.1:{PORT}/"
     say(f"\nserve it:  {program_name()} --home {home} serve --port {PORT}\nthen:      {address}")
     say(f"           curl '{address}{example.path()}'")
+
+
+def put_on_desk(context: CommandContext, nite: str, say: Callable[[str], object], *, as_json: bool) -> None:
+    """Put a night up for review, and tell how to judge it in a browser.
+
+    Parameters
+    ----------
+    context
+        The installation.
+    nite
+        The night.
+    say
+        Prints a line.
+    as_json
+        Nothing is printed: the account gets no password.
+    """
+    from desdm.accounts import offices, people
+    from desdm.accounts.clock import now
+    from desdm.cli.trial import PORT
+    from desdm.errors import NotFoundError
+    from desdm.quality.qa import store
+    from desdm.quality.qa.review import sample_reviews
+    from desdm.schema.operationstates import Office
+    from desdm.schema.states import Role
+
+    facility = context.facility
+    who, scope = facility.config.operator, facility.production
+    why = "the demo"
+    with facility.database.write() as conn:
+        sample_reviews(
+            conn, _SAMPLE, 1, pipeline="firstcut", nite=nite, who=who, reason=why, scope=scope, now=now()
+        )
+        waiting = sum(store.undecided_counts(conn).values())
+        try:
+            person = people.find(conn, _LOGIN)
+        except NotFoundError:
+            person = people.add(conn, _LOGIN, Role.COLLABORATOR, who=who, name="The demo's scientist")
+            for office in (Office.OPERATOR, Office.QA):
+                offices.give(conn, _LOGIN, office, who=who, reason=why)
+        secret = ""
+        # A password that nobody is shown would be of no use.
+        if not person.has_password and not as_json:
+            secret = secrets.token_urlsafe(9)
+            people.set_password(conn, _LOGIN, secret, who=who)
+    address = f"http://127.0.0.1:{PORT}"
+    entries = f"{waiting} {'entry waits' if waiting == 1 else 'entries wait'} for review"
+    say(f"\nthe night on the desk, {entries}:\n  {address}/ops\n  {address}/qa/review")
+    if secret:
+        say(f"log in as {_LOGIN} with the password {secret} (shown this once)")
+    command = f"{program_name()} --home {os.path.relpath(facility.config.home)} account password {_LOGIN}"
+    say(f"{'to choose another' if secret else f'log in as {_LOGIN}; to set a new password'}:  {command}")
 
 
 def _print_verdicts(context: CommandContext, night: Night, say: Callable[[str], object]) -> None:

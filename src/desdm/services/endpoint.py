@@ -39,6 +39,8 @@ PATH_TEXTS: Mapping[str, str] = {
     "name": "Name of a file or of a picture survey (HiPS)",
     "nite": "Night, YYYYMMDD",
     "run": "Run",
+    "number": "Number of an entry, a problem or a dispatch",
+    "subject": "Name of an exposure, CCD, tile, run or file",
 }
 _VARIABLE = re.compile(r"\{(\w+)(?::\w+)?\}")
 

@@ -92,7 +92,7 @@ def within(path: str, prefixes: tuple[str, ...]) -> bool:
 
 def _policy(path: str, ours: bool) -> str:
     """Return the content security policy of a path."""
-    if path == "/map":
+    if path in ("/map", "/survey"):
         return MAP_POLICY
     # A service's own page (browsing of files) comes from our templates; a file of a release does not.
     return POLICY if ours or not within(path, OPEN) else _DATA_POLICY

@@ -14,7 +14,9 @@ import pytest
 from desdm.facility import Facility
 from desdm.operations.queue.enqueue import enqueue
 from tests.support.deskdata import make_desk
+from tests.support.desknight import Desk, served_desk
 from tests.support.desksite import DeskSite, desk_site
+from tests.support.pages import Browser, browser
 from tests.support.queuenight import NITE, desdm, small_night
 
 NOW = datetime(2012, 11, 21, 12)
@@ -71,3 +73,17 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeskSite]:
     made = make_desk(home, 2000)
     with desk_site(home, made) as site:
         yield site
+
+
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """21 exposures in g and r, a review queue with 24 entries."""
+    with served_desk(tmp_path_factory) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def desk_browser(desk: Desk) -> Iterator[Browser]:
+    """A browser of the desk."""
+    with browser(desk.url) as opened:
+        yield opened

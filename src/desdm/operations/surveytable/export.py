@@ -124,17 +124,15 @@ def _write_moc(path: Path, fields: Sequence[FieldStatus]) -> None:
     from astropy.coordinates import Latitude, Longitude
     from mocpy import MOC
 
-    covered = [status.field for status in fields if status.accepted]
-    maps = [
-        MOC.from_cone(
-            Longitude(field.ra, units.deg),
-            Latitude(field.dec, units.deg),
+    # A pointing has several bands and often several exposures: each place is drawn once.
+    covered = sorted({(status.field.ra, status.field.dec) for status in fields if status.accepted})
+    whole = MOC.new_empty(_ORDER)
+    if covered:
+        whole = MOC.from_cones(
+            Longitude([ra for ra, _ in covered], units.deg),
+            Latitude([dec for _, dec in covered], units.deg),
             radius=FIELD_OF_VIEW * units.deg,
             max_depth=_ORDER,
+            union_strategy="large_cones",
         )
-        for field in covered
-    ]
-    whole = MOC.new_empty(_ORDER)
-    for one in maps:
-        whole = whole.union(one)
     whole.save(str(path), format="fits", overwrite=True)

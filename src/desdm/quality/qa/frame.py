@@ -17,7 +17,7 @@ from desdm.errors import FileTypeError, NotFoundError
 from desdm.pixels.blank import Blank, blank_of, scaled, scaling_of, valued
 from desdm.pixels.gunzip import GZIP, gunzip
 
-__all__ = ["Frame", "Layout", "Opened", "Piece", "arrange", "open_image", "read_bits", "read_mean"]
+__all__ = ["Frame", "Layout", "Opened", "Piece", "arrange", "open_image", "read_bits", "read_mean", "section"]
 
 _SECTION = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
 #: Pixels in memory at once while blocks are averaged: 16 MB of float32, whatever the size of the image.
@@ -193,7 +193,7 @@ def _opened(path: Path) -> Any:
         return fitsio.FITS(copy.name, "r")
 
 
-def _section(text: object) -> tuple[int, int, int, int] | None:
+def section(text: object) -> tuple[int, int, int, int] | None:
     """Parse a FITS section into 0-based half-open (x1, x2, y1, y2); None if it is not a section."""
     match = _SECTION.fullmatch(str(text).strip())
     if match is None:
@@ -250,7 +250,7 @@ def _parts(opened: Opened, number: int, shape: tuple[int, int]) -> list[Piece]:
     whole = [Piece(number, (0, shape[0]), (0, shape[1]), 0, 0)]
     regions: list[tuple[tuple[int, int, int, int], float]] = []
     for suffix in ("A", "B", ""):
-        data, bias = _section(cards.get(f"DATASEC{suffix}")), _section(cards.get(f"BIASSEC{suffix}"))
+        data, bias = section(cards.get(f"DATASEC{suffix}")), section(cards.get(f"BIASSEC{suffix}"))
         if data is None or bias is None or (regions and not suffix):
             continue
         if any(s[1] > shape[1] or s[3] > shape[0] for s in (data, bias)):
@@ -268,7 +268,7 @@ def _by_detsec(opened: Opened, sizes: dict[int, tuple[int, int]]) -> dict[int, t
     """Return the places of HDUs on the focal plane by DETSEC; empty if one has no usable DETSEC."""
     boxes = {}
     for number, (ny, nx) in sizes.items():
-        box = _section(opened.header(number).get("DETSEC"))
+        box = section(opened.header(number).get("DETSEC"))
         # A cutout keeps the DETSEC of its whole CCD: places by it would leave a few stamps in a black field.
         if box is None or not (0.9 < ny / (box[3] - box[2]) < 1.1 and 0.9 < nx / (box[1] - box[0]) < 1.1):
             return {}

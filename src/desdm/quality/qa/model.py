@@ -17,7 +17,17 @@ from desdm.schema.operationstates import (
     SubjectKind,
 )
 
-__all__ = ["Dispatch", "DispatchAnswer", "NewReview", "Number", "QaMark", "Review", "Subject", "Threshold"]
+__all__ = [
+    "Dispatch",
+    "DispatchAnswer",
+    "NewReview",
+    "Number",
+    "QaMark",
+    "Review",
+    "ReviewFilter",
+    "Subject",
+    "Threshold",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +122,15 @@ class Review:
     lease_until: datetime | None
     qa_mark_id: int | None
     opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewFilter:
+    """Entries of the review queue by cause, night and band; None or empty: all."""
+
+    cause: ReviewCause | None = None
+    nite: str = ""
+    band: str = ""
 
 
 class Number(NamedTuple):

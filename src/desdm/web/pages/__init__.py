@@ -31,7 +31,10 @@ PAGES = (
     "ops.run",
     "ops.log",
     "ops.stream",
-    "qa.review",
+    "qa.desk",
+    "qa.problems",
+    "qa.dispatch",
+    "survey",
 )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from markupsafe import Markup, escape
 
+from desdm.operations.surveytable.summary import Place
 from desdm.release.model import ReleaseFile
 
-__all__ = ["sky_svg"]
+__all__ = ["places_svg", "sky_svg"]
 
 #: Width of the picture in its own units, and its largest ratio of height to width.
 _WIDE, _HIGHER = 400.0, 1.1
@@ -61,6 +62,53 @@ def sky_svg(files: Iterable[ReleaseFile], release: str) -> Markup | None:
             f'<a href="{address}"><polygon class="tile" points="{points}"><title>{escape(name)}</title></polygon></a>'
         )
     return Markup("".join(parts) + "</svg>")  # noqa: S704 - every name above is escaped, the rest are numbers
+
+
+def places_svg(places: Sequence[Place]) -> Markup | None:
+    """Draw places as points with a grid: done, begun, and not begun; None without places."""
+    if not places:
+        return None
+    middle = _middle_ra([p.ra for p in places])
+    ras = [(p.ra - middle + 180) % 360 - 180 for p in places]
+    decs = [p.dec for p in places]
+    squeeze = max(0.05, math.cos(math.radians((min(decs) + max(decs)) / 2)))
+    span = max((max(ras) - min(ras)) * squeeze, max(decs) - min(decs), 2.0)
+    margin = 0.08 * span
+    left, right = max(ras) + margin / squeeze, min(ras) - margin / squeeze
+    top, low = max(decs) + margin, min(decs) - margin
+    lack = max(0.0, (top - low) / 0.62 - (left - right) * squeeze) / squeeze / 2
+    left, right = left + lack, right - lack
+    scale = _WIDE / ((left - right) * squeeze)
+    high = (top - low) * scale
+
+    def place(ra: float, dec: float) -> tuple[float, float]:
+        return (left - ra) * squeeze * scale, (top - dec) * scale
+
+    paths: dict[str, list[str]] = {"owed": [], "begun": [], "done": []}
+    for one, ra in zip(places, ras, strict=True):
+        x, y = place(ra, one.dec)
+        look = "done" if one.done >= 1 else "begun" if one.begun else "owed"
+        paths[look].append(f"M{x:.0f} {y:.0f}h0")
+    parts = [
+        f'<svg class="sky places" viewBox="0 0 {_WIDE:.0f} {high + 26:.0f}" role="img" '
+        f'aria-label="{len(places)} pointings on the sky: {len(paths["done"])} done, {len(paths["begun"])} begun, '
+        f'{len(paths["owed"])} not begun">'
+    ]
+    parts += _grid(left, right, low, top, middle, place)
+    width = max(1.6, min(9.0, 0.55 * _WIDE / max(1.0, len(places) ** 0.5)))
+    parts += [
+        f'<path class="{look}" stroke-width="{width:.1f}" d="{"".join(marks)}"/>'
+        for look, marks in paths.items()
+        if marks
+    ]
+    return Markup("".join(parts) + "</svg>")  # noqa: S704 - all of it are numbers
+
+
+def _middle_ra(ras: Sequence[float]) -> float:
+    """Return the middle of right ascensions on the circle."""
+    x = sum(math.cos(math.radians(ra)) for ra in ras)
+    y = sum(math.sin(math.radians(ra)) for ra in ras)
+    return round(math.degrees(math.atan2(y, x)) % 360, 1)
 
 
 def _grid(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from desdm.quality.qa.store.desk import *  # noqa: F403
 from desdm.quality.qa.store.dispatches import *  # noqa: F403
 from desdm.quality.qa.store.marks import *  # noqa: F403
 from desdm.quality.qa.store.review import *  # noqa: F403

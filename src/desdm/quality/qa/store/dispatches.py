@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -14,7 +15,9 @@ from desdm.schema.operationstates import AnswerVerdict, DispatchState, SubjectKi
 __all__ = [
     "answers_of",
     "dispatch_by_number",
+    "dispatch_lines",
     "dispatches",
+    "groups_with_dispatch",
     "insert_answer",
     "insert_dispatch",
     "overdue_dispatches",
@@ -64,6 +67,39 @@ def dispatches(
         query = query.where(dispatch.c.subject == subject)
     if not everything:
         query = query.where(dispatch.c.state.in_(_WAITING))
+    return [_dispatch(row) for row in conn.execute(query)]
+
+
+def dispatch_lines(
+    conn: Connection,
+    *,
+    groups: Sequence[str] | None = None,
+    everything: bool = False,
+    before: int | None = None,
+    limit: int = 100,
+) -> list[Dispatch]:
+    """Return a page of dispatches, newest first.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    groups
+        Only those to these working groups; None: to all.
+    everything
+        Also those that wait for no answer.
+    before
+        Only with smaller numbers than this.
+    limit
+        At most so many.
+    """
+    query = select(*_COLUMNS).order_by(dispatch.c.id.desc()).limit(limit)
+    if groups is not None:
+        query = query.where(dispatch.c.working_group.in_(groups))
+    if not everything:
+        query = query.where(dispatch.c.state.in_(_WAITING))
+    if before is not None:
+        query = query.where(dispatch.c.id < before)
     return [_dispatch(row) for row in conn.execute(query)]
 
 
@@ -135,3 +171,11 @@ def answers_of(conn: Connection, number: int) -> list[DispatchAnswer]:
         DispatchAnswer(row[0], AnswerVerdict(row[1]), row[2], row[3], row[4], row[5])
         for row in conn.execute(query)
     ]
+
+
+def groups_with_dispatch(conn: Connection, subjects: Sequence[str]) -> set[str]:
+    """Return the working groups that were sent one of the subjects and have not answered yet."""
+    query = select(dispatch.c.working_group).where(
+        dispatch.c.state.in_(_WAITING), dispatch.c.subject.in_(subjects)
+    )
+    return set(conn.execute(query).scalars())

@@ -33,7 +33,9 @@ __all__ = [
     "insert_file_marks",
     "insert_mark",
     "lock_marks",
+    "mark_by_number",
     "marks_of",
+    "marks_of_exposure",
     "marks_since",
     "message_counts",
     "metric_values",
@@ -161,6 +163,22 @@ def marks_since(conn: Connection, number: int) -> list[QaMark]:
     """Return the marks that are newer than the one with a number, oldest first."""
     rows = conn.execute(select(*_COLUMNS).where(qa_mark.c.id > number).order_by(qa_mark.c.id))
     return [_mark(row) for row in rows]
+
+
+def marks_of_exposure(conn: Connection, name: str) -> list[QaMark]:
+    """Return the marks of an exposure and of its CCDs, newest first."""
+    c = qa_mark.c
+    # The names of the CCDs of an exposure begin with its own and "_c"; "_d" is the first text after all of them.
+    of_ccds = and_(c.subject_kind == SubjectKind.CCD.value, c.subject >= f"{name}_c", c.subject < f"{name}_d")
+    of_exposure = and_(c.subject_kind == SubjectKind.EXPOSURE.value, c.subject == name)
+    query = select(*_COLUMNS).where(or_(of_exposure, of_ccds)).order_by(c.id.desc())
+    return [_mark(row) for row in conn.execute(query)]
+
+
+def mark_by_number(conn: Connection, number: int) -> QaMark | None:
+    """Return a mark; None if there is none of this number."""
+    row = conn.execute(select(*_COLUMNS).where(qa_mark.c.id == number)).first()
+    return None if row is None else _mark(row)
 
 
 def count_own_marks(conn: Connection) -> int:

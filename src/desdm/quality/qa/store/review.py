@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, Select, and_, case, func, insert, or_, s
 
 from desdm.archive.model import Scope
 from desdm.archive.store import among, in_scope, packed
-from desdm.quality.qa.model import NewReview, Review, Subject
+from desdm.quality.qa.model import NewReview, Review, ReviewFilter, Subject
 from desdm.schema import EVALUATIONS, pfw_attempt, pfw_request, qa_mark, qa_review
 from desdm.schema.database import new_ids
 from desdm.schema.operationstates import Mark, ReviewCause, ReviewState, SubjectKind
@@ -19,12 +19,15 @@ from desdm.schema.states import AttemptState, DataState
 __all__ = [
     "decide_reviews",
     "end_leases",
+    "entry_beside",
+    "give_back",
     "insert_reviews",
     "lock_reviews",
     "nites_and_bands",
     "open_again",
     "review_by_number",
     "reviews",
+    "reviews_decided_by",
     "take_review",
     "undecided_counts",
     "unreviewed_attempts",
@@ -39,6 +42,7 @@ _CAUSES = (
     ReviewCause.OUTLIER,
     ReviewCause.SAMPLE,
 )
+_ALL = ReviewFilter()
 #: Number of the advisory lock on the review queue.
 _REVIEWS = 0x0DE55B32
 
@@ -275,3 +279,82 @@ def unreviewed_attempts(conn: Connection, scope: Scope, pipeline: str, nite: str
         judged = [select(t.c.pfw_attempt_id).where(t.c.nite == nite) for t in EVALUATIONS.values()]
         query = query.where(or_(*(a.id.in_(each) for each in judged)))
     return list(conn.execute(query).scalars())
+
+
+def entry_beside(
+    conn: Connection,
+    entry: Review | None,
+    who: str,
+    now: datetime,
+    *,
+    back: bool = False,
+    chosen: ReviewFilter = _ALL,
+) -> Review | None:
+    """Return the entry after (or before) another that a person may take; None without one.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    entry
+        The entry beside which to look; None: the first (or last) of all.
+    who, now
+        Login, and time (UTC): an entry whose lease has ended may be taken, and one's own.
+    back
+        Look before the entry.
+    chosen
+        Only these entries.
+    """
+    c = qa_review.c
+    priority = case({cause.value: n for n, cause in enumerate(_CAUSES)}, value=c.cause)
+    query = _entries().where(
+        or_(
+            c.state == ReviewState.OPEN.value,
+            and_(c.state == ReviewState.TAKEN.value, or_(c.taken_by == who[:32], c.lease_until <= now)),
+        )
+    )
+    if entry is not None:
+        place = _CAUSES.index(entry.cause)
+        if back:
+            query = query.where(or_(priority < place, and_(priority == place, c.id < entry.id)))
+        else:
+            query = query.where(or_(priority > place, and_(priority == place, c.id > entry.id)))
+    if chosen.cause is not None:
+        query = query.where(c.cause == chosen.cause.value)
+    for column, value in ((c.nite, chosen.nite), (c.band, chosen.band)):
+        if value:
+            query = query.where(column == value)
+    if back:
+        query = query.order_by(None).order_by(priority.desc(), c.id.desc())
+    row = conn.execute(query.limit(1)).first()
+    return None if row is None else _review(row)
+
+
+def give_back(conn: Connection, number: int, who: str) -> bool:
+    """Open an entry again that a person has taken and not decided; False if it is not that person's.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    number
+        Number of the entry.
+    who
+        Login.
+    """
+    c = qa_review.c
+    own = and_(c.id == number, c.state == ReviewState.TAKEN.value, c.taken_by == who[:32])
+    values = {"state": ReviewState.OPEN.value, "taken_by": None, "lease_until": None}
+    return conn.execute(update(qa_review).where(own).values(values)).rowcount == 1
+
+
+def reviews_decided_by(conn: Connection, mark_id: int) -> list[Review]:
+    """Return the entries that a mark has decided, in the order in which people look at them."""
+    mark = conn.execute(select(qa_mark.c.pfw_attempt_id).where(qa_mark.c.id == mark_id)).scalar()
+    query = _entries().where(qa_review.c.qa_mark_id == mark_id)
+    # There is an index on the attempt, and an entry is of the attempt that is marked, or of one of the same subject.
+    if mark is not None:
+        found = [_review(row) for row in conn.execute(query.where(qa_review.c.pfw_attempt_id == mark))]
+        if found:
+            return found
+    return [_review(row) for row in conn.execute(query)]

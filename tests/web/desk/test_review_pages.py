@@ -1,0 +1,131 @@
+"""The review queue by keys in a real browser: defects, undo, mask, two people, what changes between sight and click."""
+
+from __future__ import annotations
+
+from desdm.accounts.clock import now
+from desdm.operations.qa.marks import MarkOrder, mark_subject
+from desdm.quality.qa import store
+from desdm.release.problems import open_problem
+from desdm.schema.operationstates import Mark, ReviewState, SubjectKind
+from tests.support.desknight import Desk, enter
+from tests.support.pages import Browser, Tab
+
+SAMPLE = "cause=sample"
+
+
+def marks(desk: Desk, name: str) -> list[tuple[str, str, str]]:
+    with desk.facility.database.read() as conn:
+        return [
+            (m.verdict.value, m.author, m.reason) for m in store.marks_of(conn, SubjectKind.EXPOSURE, name)
+        ]
+
+
+def subject(tab: Tab) -> str:
+    return str(tab.page.inner_text("h1"))
+
+
+def test_a_defect_is_marked_by_keys_alone_and_undone(desk: Desk, desk_browser: Browser) -> None:
+    with desk_browser.tab() as tab:
+        enter(tab, "ben")
+        page = tab.go(f"/qa/review?{SAMPLE}&band=r")
+        page.keyboard.press("j")
+        page.wait_for_selector("#bless")
+        first = subject(tab)
+        page.keyboard.press("d")
+        page.keyboard.type("ghost")
+        page.keyboard.press("Tab")
+        page.keyboard.type("degrade")
+        page.keyboard.press("Tab")
+        # Letters in a field are text: j, k, b, u act nothing.
+        page.keyboard.type("jkbu by the bright star")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#undo")
+        assert first in page.inner_text("form.note") and "defective" in page.inner_text("form.note")
+        assert subject(tab) != first
+        with desk.facility.database.read() as conn:
+            (made,) = store.marks_of(conn, SubjectKind.EXPOSURE, first)
+        assert (made.defect_code, made.severity and made.severity.value, made.reason) == (
+            "ghost", "degrade", "jkbu by the bright star",
+        )  # fmt: skip
+        page.keyboard.press("u")
+        page.wait_for_selector(f"h1:has-text('{first}')")
+        assert [m[:2] for m in marks(desk, first)] == [("defective", "ben"), ("withdrawn", "ben")]
+        assert page.locator("#bless").count() == 1, "the entry is open again, and taken"
+        tab.check()
+        # Left undecided: free for others again.
+        page.keyboard.press("j")
+        page.wait_for_selector(f"h1:not(:has-text('{first}'))")
+        page.keyboard.press("k")
+        page.wait_for_selector(f"h1:has-text('{first}')")
+        tab.check()
+
+
+def test_the_mask_comes_and_goes_with_its_key(desk_browser: Browser) -> None:
+    with desk_browser.tab() as tab:
+        enter(tab, "ann")
+        page = tab.go(f"/qa/review?{SAMPLE}")
+        page.keyboard.press("j")
+        page.wait_for_selector("#picture")
+        plain = page.get_attribute("#picture", "src")
+        page.keyboard.press("m")
+        page.wait_for_selector("body[data-mask='1']")
+        page.wait_for_function("document.getElementById('picture').complete")
+        assert page.evaluate("document.getElementById('picture').naturalWidth") > 200
+        assert page.get_attribute("#picture", "src") != plain
+        page.keyboard.press("m")
+        page.wait_for_selector("body[data-mask='0']")
+        assert page.get_attribute("#picture", "src") == plain
+        assert not page.locator("#help[open]").count()
+        page.keyboard.press("?")
+        page.wait_for_selector("#help[open]")
+        tab.check()
+
+
+def test_two_people_do_not_get_the_same_entry(desk: Desk, desk_browser: Browser) -> None:
+    with desk_browser.tab() as one, desk_browser.tab() as two:
+        enter(one, "ann")
+        enter(two, "ben")
+        for tab in (one, two):
+            tab.go(f"/qa/review?{SAMPLE}&band=g").keyboard.press("j")
+            tab.page.wait_for_selector("#bless")
+        assert subject(one) != subject(two)
+        # The address of the other one's entry: who has it, and no form.
+        two.page.goto(one.page.url)
+        assert "ann looks at it" in two.page.inner_text("main")
+        assert not two.page.locator("#bless").count()
+        with desk.facility.database.read() as conn:
+            taken = store.reviews(conn, states=[ReviewState.TAKEN], taken_by="ann")
+        assert taken and all(e.lease_until is not None for e in taken)
+
+
+def test_what_changed_between_sight_and_click_refuses_the_mark(desk: Desk, desk_browser: Browser) -> None:
+    scope = desk.facility.production
+    with desk_browser.tab() as tab:
+        enter(tab, "ann")
+        page = tab.go(f"/qa/review?{SAMPLE}&band=r")
+        page.keyboard.press("j")
+        page.wait_for_selector("#bless")
+        name = subject(tab)
+        with desk.facility.database.write() as conn:
+            number = open_problem(conn, "exposure", name, "a <b>satellite</b> trail", who="otto")
+        page.keyboard.press("b")
+        page.wait_for_selector(".note.bad")
+        text = page.inner_text(".note.bad")
+        assert "has changed since you saw it" in text and "a <b>satellite</b> trail" in text
+        assert marks(desk, name) == []
+        assert f"problem {number}" in page.inner_text(".right"), "the new state is shown"
+        # Blessing it now carries the new state, and the problem forbids it.
+        page.keyboard.press("b")
+        page.wait_for_selector(".note.bad:has-text('cannot be blessed while a problem')")
+        assert len([c for c in tab.complaints if "409" in c]) == len(tab.complaints) == 2
+        tab.complaints.clear()
+        # Another person is faster.
+        page.reload()
+        with desk.facility.database.write() as conn:
+            mark_subject(conn, name, MarkOrder(Mark.DEFECTIVE, "trail"), who="ben", scope=scope, now=now())
+        page.keyboard.press("d")
+        page.keyboard.type("trail")
+        page.fill("#defective input[name=reason]", "a trail over all")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".note.bad:has-text('now defective by ben')")
+        assert [m[1] for m in marks(desk, name)] == ["ben"]
