@@ -411,8 +411,9 @@ class _Driver:
             target.parent.mkdir(parents=True, exist_ok=True)
             part = target.with_name(target.name + ".part")
             shutil.copyfile(source, part)
-            part.rename(target)
+            # Never without its announcement, which is not older than the file.
             shutil.copyfile(f"{source}.md5", f"{target}.md5")
+            part.rename(target)
 
     # -- programs
 

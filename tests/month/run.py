@@ -186,7 +186,7 @@ def _play_one(given: argparse.Namespace, month: Path, kills: int, server: Cluste
         installation = Installation(home)
     else:
         installation = Installation(home, partial(stopped, server), server.password)
-        url = server.url(server.database()).set(password=None).render_as_string()
+        url = f"postgresql+psycopg://desdm@127.0.0.1:{server.port}/{server.database()}"
     return play(month, installation, options, database=url)
 
 
