@@ -17,8 +17,9 @@ from desdm.archive.archive import Archive
 from desdm.archive.deposit import deposit
 from desdm.archive.model import Deposit
 from desdm.errors import ConflictError, NotFoundError, UsageError
-from desdm.operations.dts import Programme, Receiver, dismiss, release, set_programme
+from desdm.operations.dts import Programme, Receiver, dismiss, release, set_programme, store
 from desdm.operations.dts.accept import MOST_TRIES, PAUSES
+from desdm.operations.dts.clean import clean_quarantine
 from desdm.release.problems import problems
 from desdm.schema import desfile
 from desdm.schema.arrival import delivery
@@ -128,6 +129,8 @@ def test_a_faulty_file_is_quarantined_with_its_reason_and_a_problem(
     assert problem.id == one.problem_id
     assert (problem.opened_by, problem.blocks) == ("dts", False)
     assert f"{code.value}: {one.reason}" in problem.text
+    assert (problem.subject_kind, problem.subject) == ("delivery", str(one.id))
+    assert path.name in problem.text
 
 
 def test_a_file_that_is_cut_off_tells_its_exposure_by_its_primary_header(taker: Receiver, drop: Path) -> None:
@@ -338,3 +341,29 @@ def test_of_two_deliveries_of_an_exposure_at_the_same_time_one_is_ingested(
     assert all(not d.open for d in ended)
     with database.read() as conn:
         assert conn.execute(select(func.count()).select_from(desfile)).scalar_one() == 1
+
+
+def test_only_what_was_dismissed_long_ago_is_removed_from_the_quarantine(taker: Receiver, drop: Path) -> None:
+    """Dismissed, dismissed today, and not decided on: three files, of which one goes; dry by default."""
+    frames = [raw_frame(drop, number, images=3) for number in (150001, 150002, 150003)]
+    old, new, open_one = taker.accept([(path, None) for path in frames], "ctio")
+    aside = [taker.places.aside_now(one) for one in (old, new, open_one)]
+    later = NOW + timedelta(days=100)
+    dismiss(taker.database, old.id, reason="sent again", who="bob", now=NOW)
+    dismiss(taker.database, new.id, reason="sent again", who="bob", now=later - timedelta(days=89))
+
+    def clean(go: bool, reason: str = "") -> list[int]:
+        found = clean_quarantine(
+            taker.database, taker.places, days=90, reason=reason, who="bob", now=later, go=go
+        )
+        return [one.delivery.id for one in found]
+
+    assert clean(go=False) == [old.id] and all(path is not None and path.exists() for path in aside)
+    with pytest.raises(UsageError, match="--reason"):
+        clean(go=True)
+    assert clean(go=True, reason="room") == [old.id]
+    assert [path is not None and path.exists() for path in aside] == [False, True, True]
+    assert clean(go=True, reason="room") == []
+    with taker.database.read() as conn:
+        assert store.find_delivery(conn, old.id).state is DeliveryState.DISMISSED  # type: ignore[union-attr]
+        assert find_events(conn, subject="quarantine")[-1].reason == "room"

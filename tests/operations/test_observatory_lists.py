@@ -11,12 +11,14 @@ import pytest
 
 from desdm.archive.archive import Archive
 from desdm.errors import UsageError
+from desdm.facility import Facility, initialise
 from desdm.operations.dts import ArrivalStatus, arrival_status, import_list
 from desdm.operations.dts.model import ExpectedFile
 from desdm.operations.dts.observatory import read_list
 from desdm.schema.database import Database
 from desdm.schema.operationstates import DeliveryState
 from tests.support.deliveries import NIGHT, raw_frame, receiver
+from tests.support.queuenight import desdm
 
 NOW = datetime(2012, 11, 21, 9, 30)
 LIST = """filename,nite,expnum,expected_at,delivered
@@ -133,3 +135,28 @@ def test_a_list_that_cannot_be_understood_is_refused_with_its_place(tmp_path: Pa
     path.write_text(text)
     with pytest.raises(UsageError, match=BAD[text]):
         read_list(path, "ctio")
+
+
+def test_deliveries_come_in_pages_in_order_of_arrival_each_once(tmp_path: Path) -> None:
+    home, drop = tmp_path / "home", tmp_path / "drop"
+    drop.mkdir()
+    initialise(home)
+    facility = Facility.open(home)
+    files = [(raw_frame(drop, number), None) for number in range(150001, 150006)]
+    taken = receiver(facility.database, facility.archive, home, datetime(2012, 11, 21, 3)).accept(
+        files, "ctio"
+    )
+    facility.close()
+    numbers: list[int] = []
+    after, pages = 0, 0
+    while True:
+        page = desdm(home, "dts", "status", "--nite", NIGHT, "--limit", "2", "--after", str(after))
+        assert len(page["deliveries"]) <= 2 and page["nights"][0]["delivered"] == 5
+        numbers += [one["id"] for one in page["deliveries"]]
+        pages += 1
+        if page["next"] is None:
+            break
+        after = page["next"]
+    assert (numbers, pages) == ([one.id for one in taken], 3)
+    whole = desdm(home, "dts", "status", "--nite", NIGHT)
+    assert ([one["id"] for one in whole["deliveries"]], whole["next"]) == (numbers, None)

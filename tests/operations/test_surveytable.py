@@ -14,12 +14,12 @@ from mocpy import MOC
 
 from desdm.errors import UsageError
 from desdm.framework.mark import mark
-from desdm.operations.acceptance import exclude_exposure, lift_exclusion, set_verdict
+from desdm.operations.acceptance import exclude_exposure, lift_exclusion, set_verdict, withdraw_verdict
 from desdm.operations.surveytable.coverage import assign, coverage
 from desdm.operations.surveytable.export import write_table
 from desdm.operations.surveytable.model import Coverage, Field, FieldStatus, Pointing
 from desdm.operations.surveytable.plan import import_fields, read_fields
-from desdm.quality.qa.verdict import record
+from desdm.quality.qa.verdict import record, verdict_words, verdicts
 from desdm.schema.database import Database
 from desdm.schema.states import DataState, EventKind, Verdict
 from desdm.schema.store import find_events
@@ -226,3 +226,41 @@ def test_exports_say_the_same_and_the_map_holds_the_accepted_fields(
     assert sorted(p.name for p in tmp_path.glob("*t.*")) == ["t.csv", "t.fits", "t.moc"]
     with pytest.raises(UsageError, match=r"give \.csv"):
         write_table(tmp_path / "t.txt", fields)
+
+
+def test_words_of_all_exposures_are_those_of_their_verdicts(observed: Database) -> None:
+    """The short way to verdict and t_eff agrees with the long one: persons, withdrawals, JUNK runs, other cuts."""
+
+    def agree() -> None:
+        with observed.read() as conn:
+            long = {
+                r["expnum"]: (Verdict(r["accepted"]), r["t_eff"])
+                for r in verdicts(conn, "firstcut", None, PRODUCTION)
+            }
+            assert verdict_words(conn, "firstcut", PRODUCTION) == long and long
+
+    agree()
+    with observed.write() as conn:
+        set_verdict(conn, "firstcut", 2, Verdict.REJECTED, reason="trail", who="mary", scope=PRODUCTION)
+        set_verdict(conn, "firstcut", 4, Verdict.ACCEPTED, reason="good", who="mary", scope=PRODUCTION)
+        record(conn, "firstcut", {"exposurename": "D00000077", "expnum": 77, "nite": NITE, "band": "r",
+                                  "accepted": "False", "t_eff": None, "reason": "title"})  # fmt: skip
+    agree()
+    with observed.write() as conn:
+        withdraw_verdict(conn, "firstcut", 2, reason="no trail", who="mary", scope=PRODUCTION)
+        mark(conn, "D00000003_r1p01", DataState.JUNK, who="mary", reason="bad flat")
+        attempt(conn, 50, unit="D00000005", req=5, pipeline="finalcut")
+        conn.exec_driver_sql("UPDATE pfw_request SET campaign = 'C1'")
+        row = {
+            "exposurename": "D00000005",
+            "expnum": 5,
+            "nite": NITE,
+            "band": "r",
+            "accepted": "True",
+            "reason": "",
+        }
+        record(conn, "finalcut", {**row, "t_eff": 0.7}, 50)
+        set_verdict(conn, "finalcut", 5, Verdict.REJECTED, reason="ghost", who="mary", scope=PRODUCTION)
+    agree()
+    with observed.read() as conn:
+        assert verdict_words(conn, "firstcut", PRODUCTION)[5] == (Verdict.REJECTED, 0.9)

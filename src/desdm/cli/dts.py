@@ -201,6 +201,14 @@ def expect(
     show_default=True,
     help="Hours after the expected time before a file is late.",
 )
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=10_000,
+    show_default=True,
+    help="Deliveries in the JSON document at most.",
+)
+@click.option("--after", type=click.IntRange(0), default=0, help="Only deliveries after this number.")
 @clock_option
 @json_option
 @pass_command_context
@@ -209,10 +217,16 @@ def status(
     nite: str,
     everything: bool,
     allowance: float,
+    limit: int,
+    after: int,
     clock: Clock,
     as_json: bool,
 ) -> None:
-    """Show what was expected, delivered and ingested by night, and what is late, missing or quarantined."""
+    """Show what was expected, delivered and ingested by night, and what is late, missing or quarantined.
+
+    With --json the deliveries come in order of arrival, --limit at once: "next" is the --after of the next ones, null at
+    the end. The counts by night are of all deliveries.
+    """
     from desdm.operations.dts import arrival_status
     from desdm.operations.dts.status import NITES
 
@@ -223,10 +237,14 @@ def status(
         most=None if everything else NITES,
         allowance_h=allowance,
     )
+    page = [d for d in found.deliveries if d.id > after]
+    more = len(page) > limit
+    page = page[:limit]
     document = {
         "clock": found.clock.isoformat(),
         "nights": [asdict(night) for night in found.nights],
-        "deliveries": [_document(d) for d in found.deliveries],
+        "deliveries": [_document(d) for d in page],
+        "next": page[-1].id if more else None,
         "expected": [_expected_document(e) for e in found.expected],
     }
     context.show(document, lambda: _print_status(context, found), as_json)
@@ -295,6 +313,44 @@ def dismiss(
         with facility.database.read() as conn:
             delivery = store.find_delivery(conn, number) or delivery
     _show_decision(context, delivery, "would be dismissed: " if dry_run else "", as_json)
+
+
+@command.command()
+@click.option(
+    "--days", type=click.FloatRange(0), default=90.0, show_default=True, help="Days since the dismissal."
+)
+@click.option("--go", is_flag=True, help="Remove the files; without it the command says which.")
+@reason_option
+@clock_option
+@json_option
+@pass_command_context
+def clean(context: CommandContext, days: float, go: bool, reason: str, clock: Clock, as_json: bool) -> None:
+    """Remove files from the quarantine whose deliveries were dismissed long ago; the rows of these stay."""
+    from desdm.operations.dts.clean import clean_quarantine
+    from desdm.operations.dts.places import Places
+
+    facility = context.facility
+    found = clean_quarantine(
+        facility.database,
+        Places(facility.config.home),
+        days=days,
+        reason=reason,
+        who=facility.config.operator,
+        now=clock(),
+        go=go,
+    )
+    document = {
+        "removed": go,
+        "files": [{"delivery": f.delivery.id, "path": str(f.path), "size": f.size} for f in found],
+    }
+
+    def human() -> None:
+        rows = [(f.delivery.id, f.delivery.filename, f.delivery.checked_at, f.size) for f in found]
+        context.table(("DELIVERY", "FILE", "DISMISSED", "BYTES"), rows, empty="no file is that old")
+        if found:
+            click.echo(f"{len(found)} removed" if go else f"{len(found)} would be removed; to do it add --go")
+
+    context.show(document, human, as_json)
 
 
 @command.command()

@@ -24,6 +24,7 @@ __all__ = [
     "count_open",
     "deliveries_of_nites",
     "delivery_record",
+    "dismissed_before",
     "due",
     "find_delivery",
     "insert_delivery",
@@ -144,6 +145,12 @@ def due(conn: Connection, now: datetime) -> list[int]:
 def count_open(conn: Connection) -> int:
     """Return the number of deliveries that are not judged yet, those of a later try among them."""
     return conn.execute(select(func.count()).select_from(delivery).where(_D.state.in_(_OPEN))).scalar_one()
+
+
+def dismissed_before(conn: Connection, moment: datetime) -> list[Delivery]:
+    """Return the deliveries that were dismissed before a moment (UTC), by number."""
+    old = (_D.state == DeliveryState.DISMISSED.value) & (_D.checked_at < moment)
+    return _deliveries(conn, select(*_COLUMNS).where(old).order_by(_D.id))
 
 
 def unacknowledged(conn: Connection) -> list[Delivery]:

@@ -18,9 +18,9 @@ def open_trouble(conn: Connection, delivery: Delivery, text: str) -> int:
     """Open the problem of a delivery that is quarantined; it blocks nothing, since its bytes are not in the archive."""
     return open_problem(
         conn,
-        "file",
-        delivery.filename,
-        f"delivery {delivery.id} of {delivery.source} is quarantined: {text}",
+        "delivery",
+        str(delivery.id),
+        f"delivery {delivery.id} of {delivery.source}, {delivery.filename}, is quarantined: {text}",
         blocks=False,
         who=ROBOT,
     )

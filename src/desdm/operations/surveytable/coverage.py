@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from sqlalchemy import Connection
@@ -15,7 +13,7 @@ from desdm.archive.model import Scope
 from desdm.archive.store import excluded
 from desdm.operations.surveytable import store
 from desdm.operations.surveytable.model import Coverage, Field, FieldStatus, Pointing, TileStatus
-from desdm.quality.qa.verdict import verdicts
+from desdm.quality.qa.verdict import verdict_words
 from desdm.schema.states import Verdict
 from desdm.sky.spherical import unit
 
@@ -59,17 +57,16 @@ def pointings(conn: Connection, scope: Scope) -> list[Pointing]:
     scope
         Attempts whose verdicts count.
     """
-    counting = {row["expnum"]: row for row in verdicts(conn, "firstcut", None, scope)}
+    words = verdict_words(conn, "firstcut", scope)
     whole = {row["expnum"] for row in excluded(conn) if not row["ccdnum"]}
     exposures = []
-    for expnum, group in groupby(store.raw_files(conn), key=lambda file: file.expnum):
-        files = list(group)
+    for expnum, files in _by_exposure(store.raw_files(conn)):
         first = files[0]
         if (first.obstype or "").lower() not in _SKY:
             continue
-        row = counting.get(expnum)
-        verdict, t_eff = (None, None) if row is None else (Verdict(row["accepted"]), row["t_eff"])
-        ra, dec = _centre(files)
+        verdict, t_eff = words.get(expnum, (None, None))
+        known = len(files) == 1 and first.ra is not None and first.dec is not None
+        ra, dec = (first.ra, first.dec) if known else _centre(files)
         exposures.append(
             Pointing(
                 expnum,
@@ -85,6 +82,18 @@ def pointings(conn: Connection, scope: Scope) -> list[Pointing]:
             )
         )
     return exposures
+
+
+def _by_exposure(files: Iterable[store.RawFile]) -> Iterator[tuple[int, list[store.RawFile]]]:
+    """Yield the files of each exposure; they come in the order of exposures."""
+    group: list[store.RawFile] = []
+    for file in files:
+        if group and file.expnum != group[0].expnum:
+            yield group[0].expnum, group
+            group = []
+        group.append(file)
+    if group:
+        yield group[0].expnum, group
 
 
 def _centre(files: Sequence[store.RawFile]) -> tuple[float | None, float | None]:
@@ -127,9 +136,12 @@ def assign(
     by_field: dict[str, list[Pointing]] = defaultdict(list)
     elsewhere: list[Pointing] = []
     by_position: dict[str, list[Pointing]] = defaultdict(list)
+    # Many exposures have the same title.
+    places = {title: _TITLE.search(title) for title in {exposure.title for exposure in exposures}}
+    starts = {title: f"{m['hex']}/{int(m['tiling'])}/" for title, m in places.items() if m}
     for exposure in exposures:
-        match = _TITLE.search(exposure.title)
-        name = f"{match['hex']}/{int(match['tiling'])}/{exposure.band}" if match else ""
+        start = starts.get(exposure.title)
+        name = start + exposure.band if start else ""
         if name in named:
             by_field[name].append(exposure)
         elif exposure.ra is None or exposure.dec is None or not by_band[exposure.band]:
@@ -159,20 +171,21 @@ def _nearest(fields: Sequence[Field], exposures: Sequence[Pointing]) -> list[Fie
 
 def _status(field: Field, exposures: Sequence[Pointing]) -> FieldStatus:
     """Return the row of a field."""
-    status = FieldStatus(field)
-    for exposure in exposures:
-        if exposure.counts:
-            status = replace(
-                status,
-                accepted=(*status.accepted, exposure.expnum),
-                t_eff=status.t_eff + (exposure.t_eff or 0.0),
-                last_nite=max(status.last_nite, exposure.nite),
-            )
-        elif exposure.excluded or exposure.verdict is Verdict.REJECTED:
-            status = replace(status, rejected=status.rejected + 1)
-        else:
-            status = replace(status, undecided=status.undecided + 1)
-    return status
+    if not exposures:
+        return FieldStatus(field)
+    good = [exposure for exposure in exposures if exposure.counts]
+    rejected = sum(
+        (exposure.excluded or exposure.verdict is Verdict.REJECTED) and not exposure.counts
+        for exposure in exposures
+    )
+    return FieldStatus(
+        field,
+        accepted=tuple(exposure.expnum for exposure in good),
+        rejected=rejected,
+        undecided=len(exposures) - len(good) - rejected,
+        t_eff=sum(exposure.t_eff or 0.0 for exposure in good),
+        last_nite=max((exposure.nite for exposure in good), default=""),
+    )
 
 
 def _tiles(conn: Connection, scope: Scope, exposures: Sequence[Pointing]) -> list[TileStatus]:

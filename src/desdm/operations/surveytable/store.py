@@ -23,7 +23,7 @@ def fields(conn: Connection) -> list[Field]:
     query = select(
         s.hex, s.tiling, s.band, s.ra, s.dec, s.exptime, s.t_eff_goal, s.priority, s.season
     ).order_by(s.priority, s.hex, s.tiling, s.band)
-    return [Field(*row) for row in conn.execute(query)]
+    return [Field(*row) for row in conn.execute(query).all()]
 
 
 def replace_fields(conn: Connection, new: Sequence[Field]) -> None:
@@ -56,7 +56,7 @@ def raw_files(conn: Connection) -> list[RawFile]:
         .where(desfile.c.filetype == "raw", i.expnum.is_not(None))
         .order_by(i.expnum, desfile.c.id)
     )
-    return [RawFile(*row) for row in conn.execute(query)]
+    return list(map(RawFile._make, conn.execute(query).all()))
 
 
 def tile_inputs(conn: Connection, scope: Scope) -> list[tuple[str, str, str, int]]:

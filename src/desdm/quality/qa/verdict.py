@@ -20,7 +20,7 @@ from desdm.schema.operationstates import ReviewCause, SubjectKind
 from desdm.schema.states import EventKind, Verdict
 from desdm.schema.store import exposure_name, record_event, require_reason
 
-__all__ = ["Standing", "overrule", "record", "standings", "verdicts", "withdraw"]
+__all__ = ["Standing", "overrule", "record", "standings", "verdict_words", "verdicts", "withdraw"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,34 @@ def verdicts(
         }
         rows = [_overruled(row, persons.get(row["expnum"]), other) for row in rows]
     return rows
+
+
+def verdict_words(
+    conn: Connection, cut: str, scope: Scope | None = None
+) -> dict[int, tuple[Verdict, float | None]]:
+    """Return verdict and t_eff of every exposure as of `verdicts`, without the other columns: for tables of all of them.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    cut
+        firstcut or finalcut.
+    scope
+        As of `verdicts`.
+    """
+    rows = store.counting_words(conn, EVALUATIONS[cut], scope)
+    members = {one.value: one for one in Verdict}
+    words = {row.expnum: (members[row.accepted], row.t_eff) for row in rows}
+    for other, table in EVALUATIONS.items():
+        if other == cut or not rows or not store.has_verdicts_of_persons(conn, table):
+            continue
+        judged = [
+            row.expnum for row in store.counting_words(conn, table, scope) if row.program == store.PERSON
+        ]
+        for one in verdicts(conn, cut, judged, scope) if judged else ():
+            words[one["expnum"]] = Verdict(one["accepted"]), one["t_eff"]
+    return words
 
 
 def _overruled(row: EvaluationRow, person: EvaluationRow | None, cut: str) -> EvaluationRow:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Connection, Row, Table, and_, case, func, not_, select
+from sqlalchemy import Connection, Row, Subquery, Table, and_, case, func, not_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from desdm.archive.model import Scope
@@ -32,6 +32,7 @@ __all__ = [
     "attempts_at",
     "attempts_judged",
     "counting",
+    "counting_words",
     "exposures_of",
     "has_verdicts_of_persons",
     "omitted_inputs",
@@ -84,6 +85,50 @@ def counting(
     expnums
         Exposures; None: all.
     """
+    ranked, parameters = _ranked(conn, table, scope, expnums)
+    query = select(table, ranked.c.newest.label("newest")).join(ranked, table.c.id == ranked.c.chosen)
+    rows = conn.execute(query.order_by(table.c.expnum), parameters).all()
+    newest_of = {row.expnum: int(row.newest) for row in rows}
+    return _with_numbers(conn, table, [_evaluation_row(row) for row in rows], newest_of)
+
+
+class BriefVerdict(NamedTuple):
+    """The verdict on an exposure that counts, with t_eff, and the program that gave it."""
+
+    expnum: int
+    accepted: str
+    t_eff: float | None
+    program: str
+
+
+def counting_words(conn: Connection, table: Table, scope: Scope | None = None) -> list[BriefVerdict]:
+    """Return what `counting` returns of all exposures, but for the many columns that a table of the survey does not need.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    table
+        firstcut_eval or finalcut_eval.
+    scope
+        As of `counting`.
+    """
+    ranked, parameters = _ranked(conn, table, scope, None)
+    program = table.alias("of_program")
+    # Under a person's word stand the numbers of the newest program's verdict.
+    t_eff = case((program.c.id.is_(None), table.c.t_eff), else_=program.c.t_eff)
+    query = (
+        select(table.c.expnum, table.c.accepted, t_eff, table.c.program)
+        .join(ranked, table.c.id == ranked.c.chosen)
+        .outerjoin(program, and_(table.c.program == PERSON, program.c.id == ranked.c.newest))
+    )
+    return list(map(BriefVerdict._make, conn.execute(query, parameters).all()))
+
+
+def _ranked(
+    conn: Connection, table: Table, scope: Scope | None, expnums: Sequence[int] | None
+) -> tuple[Subquery, dict[str, Any]]:
+    """Return numbers of the verdict that counts and of the newest good one of a program by exposure, as of `counting`."""
     where = scope or Scope("", "")
     person = table.c.program == PERSON
     # The row that withdraws a person's verdict judges nothing: its copy of another verdict is never the one that counts.
@@ -118,18 +163,14 @@ def counting(
         )
         .group_by(table.c.expnum)
     )
-    parameters = {"lesser": packed(conn, lesser)} if lesser else {}
+    parameters: dict[str, Any] = {"lesser": packed(conn, lesser)} if lesser else {}
     if expnums is not None:
         facts = facts.where(among(conn, table.c.expnum))
         parameters["among"] = packed(conn, expnums)
-    ranked = facts.subquery()
-    f = ranked.c
+    f = facts.subquery().c
     newest = case((f.blessed > 0, f.blessed), else_=f.program)
     chosen = case((f.person > f.lifted, f.person), (newest > 0, newest), else_=f.none)
-    query = select(table, newest.label("newest")).join(ranked, table.c.id == chosen)
-    rows = conn.execute(query.order_by(table.c.expnum), parameters).all()
-    newest_of = {row.expnum: int(row.newest) for row in rows}
-    return _with_numbers(conn, table, [_evaluation_row(row) for row in rows], newest_of)
+    return select(chosen.label("chosen"), newest.label("newest")).subquery(), parameters
 
 
 def _partial_attempts(
