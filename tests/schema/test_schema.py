@@ -168,6 +168,17 @@ def test_a_copy_s_state_is_one_of_four_and_names_are_unique(database: Database, 
         put(conn, 3, "a.fits")
 
 
+def test_a_reader_sees_one_state_while_others_write(database: Database) -> None:
+    row = {"name": "run", "info_table": "pfw_attempt"}
+    with database.read() as conn:
+        before = conn.execute(select(task.c.id)).all()
+        with database.write() as other:
+            other.execute(insert(task), {"id": 1, **row})
+        assert conn.execute(select(task.c.id)).all() == before == []
+    with database.read() as conn:
+        assert conn.execute(select(task.c.id)).scalars().all() == [1]
+
+
 def test_new_numbers_are_fresh(database: Database) -> None:
     with database.write() as conn:
         first = list(new_ids(conn, task, 3))

@@ -110,6 +110,9 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A connection that sees one state of the database; what it writes is rolled back."""
         with translated(), self.engine.connect() as conn:
+            # By default each statement of PostgreSQL sees a state of its own.
+            if self.dialect == "postgresql":
+                conn = conn.execution_options(isolation_level="REPEATABLE READ")
             yield conn
 
     @contextmanager
