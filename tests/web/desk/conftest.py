@@ -13,9 +13,8 @@ import pytest
 
 from desdm.facility import Facility
 from desdm.operations.queue.enqueue import enqueue
-from tests.support.desknight import Desk, served_desk
+from tests.support.deskdata import make_desk
 from tests.support.desksite import DeskSite, desk_site
-from tests.support.pages import Browser, browser
 from tests.support.queuenight import NITE, desdm, small_night
 
 NOW = datetime(2012, 11, 21, 12)
@@ -65,15 +64,10 @@ def processed(run_night_once: Path, tmp_path_factory: pytest.TempPathFactory) ->
         yield site
 
 
-@pytest.fixture(scope="session")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """21 exposures in g and r, a review queue with 24 entries."""
-    with served_desk(tmp_path_factory) as made:
-        yield made
-
-
-@pytest.fixture(scope="session")
-def desk_browser(desk: Desk) -> Iterator[Browser]:
-    """A browser of the desk."""
-    with browser(desk.url) as opened:
-        yield opened
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeskSite]:
+    """The record of a survey of 2,000 attempts, of which no file lies in the archive, served."""
+    home = tmp_path_factory.mktemp("history") / "home"
+    made = make_desk(home, 2000)
+    with desk_site(home, made) as site:
+        yield site

@@ -165,22 +165,6 @@ def newest_mark(conn: Connection, kind: SubjectKind, subject: str) -> QaMark | N
     return None if row is None else _mark(row)
 
 
-def marks_of_exposure(conn: Connection, name: str) -> list[QaMark]:
-    """Return the marks of an exposure and of its CCDs, newest first."""
-    c = qa_mark.c
-    # The names of the CCDs of an exposure begin with its own and "_c"; "_d" is the first text after all of them.
-    of_ccds = and_(c.subject_kind == SubjectKind.CCD.value, c.subject >= f"{name}_c", c.subject < f"{name}_d")
-    of_exposure = and_(c.subject_kind == SubjectKind.EXPOSURE.value, c.subject == name)
-    query = select(*_COLUMNS).where(or_(of_exposure, of_ccds)).order_by(c.id.desc())
-    return [_mark(row) for row in conn.execute(query)]
-
-
-def mark_by_number(conn: Connection, number: int) -> QaMark | None:
-    """Return a mark; None if there is none of this number."""
-    row = conn.execute(select(*_COLUMNS).where(qa_mark.c.id == number)).first()
-    return None if row is None else _mark(row)
-
-
 def count_own_marks(conn: Connection) -> int:
     """Return how many marks bless what their author has processed."""
     return conn.execute(select(func.count()).where(qa_mark.c.own_work)).scalar_one()
@@ -311,3 +295,19 @@ def other_holders(conn: Connection, office: Office, login: str, now: datetime) -
     """
     query = _in_force(now).where(and_(person_office.c.office == office.value, person.c.login != login))
     return sorted({holder for holder, _ in conn.execute(query)})
+
+
+def marks_of_exposure(conn: Connection, name: str) -> list[QaMark]:
+    """Return the marks of an exposure and of its CCDs, newest first."""
+    c = qa_mark.c
+    # The names of the CCDs of an exposure begin with its own and "_c"; "_d" is the first text after all of them.
+    of_ccds = and_(c.subject_kind == SubjectKind.CCD.value, c.subject >= f"{name}_c", c.subject < f"{name}_d")
+    of_exposure = and_(c.subject_kind == SubjectKind.EXPOSURE.value, c.subject == name)
+    query = select(*_COLUMNS).where(or_(of_exposure, of_ccds)).order_by(c.id.desc())
+    return [_mark(row) for row in conn.execute(query)]
+
+
+def mark_by_number(conn: Connection, number: int) -> QaMark | None:
+    """Return a mark; None if there is none of this number."""
+    row = conn.execute(select(*_COLUMNS).where(qa_mark.c.id == number)).first()
+    return None if row is None else _mark(row)
