@@ -9,7 +9,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-NAMES = sorted(p.stem for p in HERE.glob("*.py") if p.stem not in ("run", "common", "synthetic", "deskdata"))
+NAMES = sorted(p.stem for p in HERE.glob("*.py") if p.stem not in ("run", "common", "synthetic"))
 
 
 def main() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from desdm.accounts import offices, people, tokens
 from desdm.facility import Facility
 from desdm.schema.operationstates import Office
 from desdm.schema.states import Role
+from tests.support.deskdata import DeskData
 from tests.support.server import served
 
 __all__ = ["PASSWORD", "DeskSite", "Visitor", "desk_site"]
@@ -50,7 +50,7 @@ class Visitor:
         """The text of a page, without its markup."""
         answer = self.get(path)
         assert answer.status_code == 200, (path, answer.status_code, answer.text[:500])
-        body = re.sub(r"(?s)<(script|style|svg)\b.*?</\1>", " ", answer.text)
+        body = re.sub(r"(?s)<(script|style|svg)\b.*?</\1>", " ", answer.text.replace("<wbr>", ""))
         return " ".join(unescape(re.sub(r"<[^>]*>", " ", body)).split())
 
     @property
@@ -80,6 +80,7 @@ class DeskSite:
     home: Path
     facility: Facility
     token: dict[str, str]
+    made: DeskData | None = None
 
     def visitor(self, login: str) -> Visitor:
         """A person who is logged in."""
@@ -87,8 +88,8 @@ class DeskSite:
 
 
 @contextmanager
-def desk_site(home: Path) -> Iterator[DeskSite]:
-    """Add the people to an installation, and serve it."""
+def desk_site(home: Path, made: DeskData | None = None) -> Iterator[DeskSite]:
+    """Add the people to an installation, and serve it; ``made``: what its record holds, if a bench made it."""
     facility = Facility.open(home)
     token = {}
     with facility.database.write() as conn:
@@ -99,11 +100,5 @@ def desk_site(home: Path) -> Iterator[DeskSite]:
                 offices.give(conn, login, office, group, who="boss", reason="season 1")
             token[login] = tokens.make(conn, person)
     with served(home) as url:
-        yield DeskSite(str(url), home, facility, token)
+        yield DeskSite(str(url), home, facility, token, made)
     facility.close()
-
-
-def copy_of(home: Path, target: Path) -> Path:
-    """A copy of an installation for a test of its own."""
-    shutil.copytree(home, target)
-    return target

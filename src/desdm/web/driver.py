@@ -1,4 +1,4 @@
-"""The process that drives a run which a page has started: ``python -m desdm.web.driver HOME RUN WHO REASON``."""
+"""The process that drives a run which a page has started: ``python -m desdm.web.driver HOME RUN STATE WHO REASON``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def start_driver(config: Config, database: Database, run: str, *, who: str, reas
     """
     folder = config.runs / run
     make_private(folder)
-    command = [sys.executable, "-m", "desdm.web.driver", str(config.home), run, who, reason]
+    with database.read() as conn:
+        state = store.attempt_by_name(conn, run).state
+    command = [sys.executable, "-m", "desdm.web.driver", str(config.home), run, state.value, who, reason]
     with (folder / "submitter.log").open("ab") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -52,10 +54,16 @@ def start_driver(config: Config, database: Database, run: str, *, who: str, reas
 
 def main(arguments: list[str] | None = None) -> int:
     """Drive a run, and do what follows from its end; return the exit status."""
-    home, run, who, reason = sys.argv[1:] if arguments is None else arguments
+    home, run, before, who, reason = sys.argv[1:] if arguments is None else arguments
     try:
         facility = Facility.open(home)
         try:
+            with facility.database.read() as conn:
+                state = store.attempt_by_name(conn, run).state
+            if state is AttemptState.CANCELLED and before != state:
+                # Cancelled runs can be gone on with, but not this one against the word of a person.
+                sys.stdout.write(f"{run} was cancelled before it began\n")
+                return 0
             folder = facility.config.runs / run
             make_private(folder)
             engine = LocalEngine(facility.config.workers, folder)

@@ -57,7 +57,14 @@ def first_failed_step(conn: Connection, attempt_id: int) -> FailedStep | None:
         .select_from(
             pfw_wrapper.join(pfw_job, j.task_id == w.pfw_job_task_id)
             .join(pfw_block, pfw_block.c.task_id == j.pfw_block_task_id)
-            .outerjoin(task_message, (m.task_id == w.task_id) & (m.message_lvl == 1) & (m.log_file == w.log))
+            # With the attempt, by which messages have their index.
+            .outerjoin(
+                task_message,
+                (m.pfw_attempt_id == attempt_id)
+                & (m.task_id == w.task_id)
+                & (m.message_lvl == 1)
+                & (m.log_file == w.log),
+            )
         )
         .where(
             w.pfw_attempt_id == attempt_id,

@@ -93,7 +93,8 @@ class _Maker:
     ) -> None:
         self.conn, self.attempts, self.archive = conn, attempts, archive
         self.campaign, self.project = campaign, project
-        self.exposures = attempts * 76 // 100
+        # Whole nights: the newest is as large as any other.
+        self.exposures = attempts * 76 // 100 // PER_NIGHT * PER_NIGHT
         self.nights = -(-self.exposures // PER_NIGHT)
         self.rng = np.random.default_rng(11)
 
