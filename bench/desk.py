@@ -1,8 +1,8 @@
 """Pages of the desk at 10,000 and 100,000 attempts: time, requests and bytes.
 
 One line of JSON a page: ``ms`` is the 95th percentile of first answers of servers that have just started, ``warm_ms`` of
-further ones, ``ratio`` the median time at the larger size over that at the smaller; requests and bytes are those of a real
-browser (without the stream of events, which opens later).
+further ones, ``cpu_ms`` what one of these costs the server, ``ratio`` that at the larger size over that at the smaller;
+requests and bytes are those of a real browser (without the stream of events, which opens later).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.support.deskdata import DeskData, make_desk
 
 #: Attempts; `DESK_SIZES=2000,20000` for a shorter bench.
 SIZES = [int(size) for size in os.environ.get("DESK_SIZES", "10000,100000").split(",")]
-_STARTS, _WARM = 3, 7
+_STARTS, _WARM = 3, 5
 
 
 def pages(made: DeskData) -> list[str]:
@@ -83,8 +83,8 @@ def _account(home: Path) -> tuple[str, str]:
 
 
 @contextmanager
-def _served(home: Path) -> Iterator[str]:
-    """Serve an installation."""
+def _served(home: Path) -> Iterator[tuple[str, int]]:
+    """Serve an installation: its address, and the number of the process."""
     command = [sys.executable, "-m", "desdm.cli.main", "--home", str(home), "serve", "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert server.stdout is not None
@@ -96,7 +96,7 @@ def _served(home: Path) -> Iterator[str]:
                 raise SystemExit("desdm serve did not come up")
             url = next((word.rstrip("/") for word in line.split() if word.startswith("http://")), "")
         time.sleep(1.0)  # what a server reads at its start is not what is measured
-        yield url
+        yield url, server.pid
     finally:
         server.terminate()
         server.wait(20)
@@ -108,6 +108,12 @@ def _get(url: str, token: str) -> tuple[float, int, int]:
     begin = time.perf_counter()
     answer = requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
     return (time.perf_counter() - begin) * 1000, answer.status_code, len(answer.content)
+
+
+def _cpu(process: int) -> float:
+    """Return the milliseconds of CPU of a process so far."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
 
 
 def _percentile(values: list[float]) -> float:
@@ -139,7 +145,7 @@ def _in_browser(url: str, account: str, paths: list[str]) -> dict[str, tuple[int
             one = fresh.new_page()
             seen: list[object] = []
             sizes: list[int] = []
-            one.on("request", seen.append)
+            one.on("request", lambda r, seen=seen: seen.append(r))
             one.on("requestfinished", lambda r, sizes=sizes: sizes.append(r.sizes()["responseBodySize"]))
             one.goto(url + path, wait_until="load")
             one.wait_for_timeout(200)
@@ -151,7 +157,7 @@ def _in_browser(url: str, account: str, paths: list[str]) -> dict[str, tuple[int
 
 def main() -> None:
     """Make the records, time the pages, and print a line each."""
-    medians: dict[str, list[float]] = {}
+    costs: dict[str, list[float]] = {}
     lines: dict[str, dict[str, object]] = {}
     # What an earlier bench made is used again: the larger record takes minutes.
     base = Path(os.environ["DESK_KEEP"]) if "DESK_KEEP" in os.environ else workplace()
@@ -161,10 +167,11 @@ def main() -> None:
         token, password = _account(home)
         first: dict[str, list[float]] = {}
         warm: dict[str, list[float]] = {}
+        spent: dict[str, list[float]] = {}
         loads: dict[str, tuple[int, int]] = {}
         paths = pages(made)
         for start in range(_STARTS):
-            with _served(home) as url:
+            with _served(home) as (url, process):
                 for path in list(paths):
                     taken, status, _ = _get(url + path, token)
                     if status == 404:
@@ -173,23 +180,27 @@ def main() -> None:
                     assert status == 200, (path, status)
                     first.setdefault(path, []).append(taken)
                 for path in paths:
+                    before = _cpu(process)
                     warm.setdefault(path, []).extend(_get(url + path, token)[0] for _ in range(_WARM))
+                    spent.setdefault(path, []).append((_cpu(process) - before) / _WARM)
                 if start == _STARTS - 1 and size == SIZES[-1]:
                     loads = _in_browser(url, password, paths)
         for path in paths:
             name = path.replace(made.large, "RUN").replace(made.failed, "RUN").replace(made.nite, "NITE")
             name = name.replace(made.large.rpartition("_r")[0], "UNIT")
-            medians.setdefault(name, []).append(statistics.median(warm[path]))
+            cost = statistics.median(spent[path])
+            costs.setdefault(name, []).append(cost)
             count, total = loads.get(path, (None, None))
             lines[name] = {
                 "ms": round(_percentile(first[path]), 1),
                 "warm_ms": round(_percentile(warm[path]), 1),
+                "cpu_ms": round(cost, 1),
                 "requests": count,
                 "bytes": total,
             }
     for name, line in lines.items():
-        values = medians[name]
-        ratio = round(values[-1] / values[0], 2) if len(values) > 1 else None
+        values = costs[name]
+        ratio = round(values[-1] / values[0], 2) if len(values) > 1 and values[0] else None
         row = {"bench": f"desk.{name}", "n": SIZES[-1], **line, "ratio": ratio}
         sys.stdout.write(json.dumps(row) + "\n")
         sys.stdout.flush()

@@ -19,10 +19,20 @@ from desdm.schema.operationstates import Office
 from desdm.schema.states import Role
 from desdm.simulate.plan import plan_night
 from tests.support.night import processed_once
-from tests.support.pages import Tab
+from tests.support.pages import Browser, Tab, browser
 from tests.support.server import served
 
-__all__ = ["PASSWORD", "PEOPLE", "Desk", "desk_night", "enter", "people_with_offices", "served_desk"]
+__all__ = [
+    "PASSWORD",
+    "PEOPLE",
+    "Desk",
+    "desk",
+    "desk_browser",
+    "desk_night",
+    "enter",
+    "people_with_offices",
+    "served_desk",
+]
 
 PASSWORD = "correct horse battery"
 #: Login → role, office, working group.
@@ -97,3 +107,17 @@ def enter(tab: Tab, login: str) -> None:
     page.fill("input[name=password]", PASSWORD)
     page.click("form[action='/login'] button")
     page.wait_for_url(tab.base + "/")
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """21 exposures in g and r, a review queue with 24 entries, served."""
+    with served_desk(tmp_path_factory) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def desk_browser(desk: Desk) -> Iterator[Browser]:
+    """A browser of the desk."""
+    with browser(desk.url) as opened:
+        yield opened

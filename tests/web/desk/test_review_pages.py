@@ -7,8 +7,10 @@ from desdm.operations.qa.marks import MarkOrder, mark_subject
 from desdm.quality.qa import store
 from desdm.release.problems import open_problem
 from desdm.schema.operationstates import Mark, ReviewState, SubjectKind
-from tests.support.desknight import Desk, enter
+from tests.support.desknight import Desk, desk, desk_browser, enter
 from tests.support.pages import Browser, Tab
+
+__all__ = ["desk", "desk_browser"]
 
 SAMPLE = "cause=sample"
 

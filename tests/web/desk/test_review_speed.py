@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-
-import pytest
 
 from desdm.quality.qa import store
 from desdm.schema.operationstates import SubjectKind
-from tests.support.desknight import Desk, enter, served_desk
-from tests.support.pages import Browser, browser
+from tests.support.desknight import Desk, desk, desk_browser, enter
+from tests.support.pages import Browser
+
+__all__ = ["desk", "desk_browser"]
 
 
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """A desk at which nobody has marked anything."""
-    with served_desk(tmp_path_factory) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def fresh_browser(fresh: Desk) -> Iterator[Browser]:
-    """Its browser."""
-    with browser(fresh.url) as opened:
-        yield opened
-
-
-def test_twenty_exposures_are_reviewed_by_keys_within_a_minute(fresh: Desk, fresh_browser: Browser) -> None:
-    with fresh_browser.tab() as tab:
+def test_twenty_exposures_are_reviewed_by_keys_within_a_minute(desk: Desk, desk_browser: Browser) -> None:
+    with desk_browser.tab() as tab:
         enter(tab, "ann")
         page = tab.go("/qa/review?cause=sample")
         started, seen = time.monotonic(), []
@@ -55,6 +40,6 @@ def test_twenty_exposures_are_reviewed_by_keys_within_a_minute(fresh: Desk, fres
         tab.check()
         print(f"{len(seen)} exposures in {lasted:.1f} s")
         assert lasted <= 60
-    with fresh.facility.database.read() as conn:
+    with desk.facility.database.read() as conn:
         verdicts = [store.marks_of(conn, SubjectKind.EXPOSURE, name)[-1].verdict.value for name in seen]
     assert verdicts == ["blessed"] * 7 + ["defective"] + ["blessed"] * 12

@@ -22,8 +22,10 @@ from desdm.quality.qa import store
 from desdm.quality.qa.exclusions import exclusions
 from desdm.release import problems
 from desdm.schema.operationstates import SubjectKind
-from tests.support.desknight import PASSWORD, Desk, enter
+from tests.support.desknight import PASSWORD, Desk, desk, desk_browser, enter
 from tests.support.pages import Browser
+
+__all__ = ["desk", "desk_browser"]
 
 EXPOSURE = "D00150035"
 EXPNUM = 150035

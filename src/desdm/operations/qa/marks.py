@@ -139,11 +139,12 @@ def standing(conn: Connection, name: str, scope: Scope, cut: str = "firstcut") -
         Pipeline of an exposure.
     """
     subject = find_subject(conn, name, scope, cut)
+    blocked_by = blockers_of_subject(conn, subject)
     return Standing(
         subject,
-        view_of(conn, subject, scope),
+        view_of(conn, subject, scope, blocked_by),
         tuple(store.marks_of(conn, subject.kind, subject.name)),
-        tuple(f"problem {b.problem.id}: {b.subject}" for b in blockers_of_subject(conn, subject)),
+        tuple(f"problem {b.problem.id}: {b.subject}" for b in blocked_by),
         store.count_own_marks(conn),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -82,7 +82,9 @@ class View:
         return "; ".join(lines[:_LINES]) + more if lines else "none"
 
 
-def view_of(conn: Connection, subject: Subject, scope: Scope) -> View:
+def view_of(
+    conn: Connection, subject: Subject, scope: Scope, blocked_by: Sequence[Blocker] | None = None
+) -> View:
     """Return what a person sees of a subject.
 
     Parameters
@@ -93,8 +95,11 @@ def view_of(conn: Connection, subject: Subject, scope: Scope) -> View:
         The subject.
     scope
         Project, campaign and run classes whose verdicts count.
+    blocked_by
+        The problems of `blockers_of_subject`; None: they are looked up.
     """
     number = subject.attempt_id
+    blocked_by = blockers_of_subject(conn, subject) if blocked_by is None else blocked_by
     facts = archive.attempt_facts(conn, [number])[number] if number is not None else None
     expnums = [subject.expnum] if subject.expnum is not None else []
     words = [
@@ -107,7 +112,7 @@ def view_of(conn: Connection, subject: Subject, scope: Scope) -> View:
         mine = [one for one in mine if one.ccdnum in (None, subject.ccdnum)]
     numbers = store.metric_values(conn, number) if number is not None else []
     messages = store.message_counts(conn, number) if number is not None else []
-    problems = [blocker.problem for blocker in blockers_of_subject(conn, subject)]
+    problems = [blocker.problem for blocker in blocked_by]
     marks = store.marks_of(conn, subject.kind, subject.name)
     dispatches = store.dispatches(conn, subject=subject.name, everything=True)
     answers = [(d, a) for d in dispatches for a in store.answers_of(conn, d.id)]

@@ -21,6 +21,8 @@ __all__ = ["Beside", "NightNumbers", "numbers_beside_night"]
 _NEAREST = 30
 #: Deviations from the night beyond which a number is named.
 _FAR = 6.0
+#: Fewest other exposures whose scatter says anything.
+_SCATTER = 3
 #: Fewest other exposures for a deviation to be shown, and for a number to be called far.
 _FEW, _ENOUGH = 4, 10
 #: Units of which differences count and not parts, and the least scatter in them.
@@ -202,7 +204,8 @@ def _beside(number: Number, others: Sequence[float], thresholds: Sequence[Thresh
     """Return a number beside others and beside its threshold."""
     finite = [v for v in others if math.isfinite(v)]
     middle = median(finite) if finite else None
-    spread = 1.4826 * median(abs(v - middle) for v in finite) if middle is not None else None
+    enough = middle is not None and len(finite) >= _SCATTER
+    spread = 1.4826 * median(abs(v - middle) for v in finite) if enough and middle is not None else None
     sigma = _sigma(number, middle, spread, len(finite))
     bound = threshold_for(number, thresholds)
     low_warn, high_warn, low_bad, high_bad = (

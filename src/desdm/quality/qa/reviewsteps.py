@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from desdm.errors import ConflictError
 from desdm.quality.qa import store
 from desdm.quality.qa.model import Review, ReviewFilter
-from desdm.quality.qa.review import take_review
+from desdm.quality.qa.review import next_review, take_review
 from desdm.schema.operationstates import ReviewState
 
 __all__ = ["step_review"]
@@ -48,6 +48,9 @@ def step_review(
         The entry, kept for the person; None: there is no further one, and the person keeps the entry that they have.
     """
     store.end_leases(conn, now)
+    if number is None and not back:
+        # Who begins goes on with what is theirs already.
+        return next_review(conn, who=who, now=now, cause=chosen.cause, nite=chosen.nite, band=chosen.band)
     start = store.review_by_number(conn, number) if number is not None else None
     entry = start
     for _ in range(_TRIES):
