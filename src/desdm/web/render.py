@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from functools import cache
 
@@ -61,6 +62,11 @@ def static(name: str) -> str:
     return f"/static/{name}?{hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:10]}"
 
 
+def _icon() -> str:
+    """Return the icon as an address that holds it, so that a browser need not ask for it."""
+    return "data:image/svg+xml;base64," + base64.b64encode((STATIC / "icon.svg").read_bytes()).decode()
+
+
 @cache
 def _environment() -> Environment:
     """Return the template environment of the pages."""
@@ -71,7 +77,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(static=static, bundle=bundle_address, bar=_BAR, desks=_DESKS, Action=Action)
+    environment.globals.update(
+        static=static, bundle=bundle_address, icon=_icon(), bar=_BAR, desks=_DESKS, Action=Action
+    )
     environment.filters.update(
         size=_size, underscored=_underscored, count=lambda number: f"{number:,}".replace(",", "\u2009")
     )
