@@ -52,6 +52,7 @@ def routes(services: Services) -> list[BaseRoute]:
             refusal.status,
             entries=entries[:_ROWS],
             f=query,
+            correct=values.whole("CORRECT"),
             kinds=tuple(EventKind),
             categories=tuple(LogCategory),
             losses=tuple(TimeLoss),
