@@ -68,15 +68,15 @@ def test_the_mask_comes_and_goes_with_its_key(desk_browser: Browser) -> None:
         page = tab.go(f"/qa/review?{SAMPLE}")
         page.keyboard.press("j")
         page.wait_for_selector("#picture")
-        plain = page.get_attribute("#picture", "src")
+        plain = page.evaluate("document.getElementById('picture').src")
         page.keyboard.press("m")
         page.wait_for_selector("body[data-mask='1']")
-        page.wait_for_function("document.getElementById('picture').complete")
+        page.wait_for_function("() => document.getElementById('picture').complete")
         assert page.evaluate("document.getElementById('picture').naturalWidth") > 200
-        assert page.get_attribute("#picture", "src") != plain
+        assert page.evaluate("document.getElementById('picture').src") != plain
         page.keyboard.press("m")
         page.wait_for_selector("body[data-mask='0']")
-        assert page.get_attribute("#picture", "src") == plain
+        assert page.evaluate("document.getElementById('picture').src") == plain
         assert not page.locator("#help[open]").count()
         page.keyboard.press("?")
         page.wait_for_selector("#help[open]")

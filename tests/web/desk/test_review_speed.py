@@ -20,7 +20,7 @@ def test_twenty_exposures_are_reviewed_by_keys_within_a_minute(desk: Desk, desk_
         page.keyboard.press("j")
         for number in range(20):
             page.wait_for_selector("body[data-keys='ready'] #bless")
-            page.wait_for_function("document.getElementById('picture')?.complete")
+            page.wait_for_function("() => document.getElementById('picture')?.complete")
             # The picture itself, not a sign that it is missing.
             assert page.evaluate("document.getElementById('picture').naturalWidth") > 200
             seen.append(page.inner_text("h1"))

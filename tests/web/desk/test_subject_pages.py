@@ -96,7 +96,7 @@ def test_an_exposure_is_marked_excluded_and_lifted_on_its_page(desk: Desk, desk_
         page.click("#exclusions summary:has-text('Lift')")
         page.fill("#exclusions tbody input[name=reason]", "it was CCD 4")
         page.click("#exclusions tbody button")
-        page.wait_for_function("document.body.innerText.includes('it was CCD 4')")
+        page.wait_for_function("() => document.body.innerText.includes('it was CCD 4')")
         with desk.facility.database.read() as conn:
             assert exclusions(conn, [EXPNUM]) == []
         # The mark is withdrawn with the form that names it.
@@ -248,7 +248,7 @@ def test_data_are_sent_to_a_group_whose_member_answers(desk: Desk, desk_browser:
         page.click("tbody a")
         page.click("dl.facts a")
         page.wait_for_url("**/qa/exposure/D00150023")
-        page.wait_for_function("document.getElementById('picture')?.naturalWidth > 200")
+        page.wait_for_function("() => document.getElementById('picture')?.naturalWidth > 200")
         assert not page.locator("form[method=post]").count(), "a member marks nothing"
         page.goto(f"{desk.url}/qa/dispatch/{number}")
         page.click("button:has-text('Accept')")
