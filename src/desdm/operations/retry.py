@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,9 @@ from desdm.schema.store import require_reason
 __all__ = ["Change", "Changes", "Retry", "operator_settings", "parse_changes", "plan_retry", "submit_retry"]
 
 _KINDS = "software=PROGRAM:PATH, calibration=TYPE:FILE or setting=KEY:VALUE"
+#: Parts of the keys of settings by which a run calls a program or a function.
+_CALLS = frozenset(("exec", "program", "wrappername", "inclfunc", "func"))
+_PLAIN = re.compile(r"[\w.,:+-]{1,200}", re.ASCII)
 _UNFINISHED = (AttemptState.FAILED, AttemptState.INTERRUPTED, AttemptState.CANCELLED)
 
 
@@ -63,6 +67,29 @@ class Changes:
     def any(self) -> bool:
         """Whether anything is to be done differently."""
         return bool(self.settings or self.calibrations or self.programs)
+
+    def require_plain(self) -> None:
+        """Refuse what lets a run call a program or function of the machine, or name a path of it.
+
+        At the command line a person has the rights of the installation; in a browser only those of an account.
+
+        Raises
+        ------
+        UsageError
+            A change of a program, a setting that names one, or a value with other than letters, digits and ``_.,:+-``.
+        """
+        if self.programs:
+            raise UsageError(
+                "programs are changed at the command line only: desdm retry RUN --with software=…"
+            )
+        for key, value in [*self.settings.items(), *self.calibrations.items()]:
+            if _CALLS.intersection(key.lower().split(".")):
+                raise UsageError(f"{key} names a program; it is changed at the command line only")
+            if _PLAIN.fullmatch(value) is None:
+                raise UsageError(
+                    f"{key}: a value given here has letters, digits and _ . , : + - only; others are given at the "
+                    "command line: desdm retry RUN --with setting=KEY:VALUE"
+                )
 
 
 @dataclass(frozen=True, slots=True)

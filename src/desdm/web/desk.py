@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
 from desdm.accounts.model import Action
+from desdm.errors import NotFoundError
 from desdm.services.context import caller_of
 from desdm.services.endpoint import Endpoint, Handler, routes_of
 
@@ -50,6 +51,8 @@ def _with_login(handler: Handler, action: Action, or_action: Action | None) -> H
             return RedirectResponse(f"/login?next={quote(request.url.path + query, safe='')}", 303)
         if or_action is None or not caller.may(or_action):
             caller.require(action)
+        if any("\0" in str(value) for value in request.path_params.values()):
+            raise NotFoundError("there is nothing at this address")
         return await handler(request)
 
     return check

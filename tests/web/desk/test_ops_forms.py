@@ -241,3 +241,18 @@ def test_the_feed_of_the_logbook_is_atom_also_by_token(waiting: DeskSite, kim: V
         headers = {"Authorization": f"Bearer {waiting.token[login]}"}
         assert requests.get(f"{waiting.url}/ops/log/feed.xml", headers=headers, timeout=60).status_code == 403
     assert requests.get(f"{waiting.url}/ops/log/feed.xml", timeout=60).status_code == 401
+
+
+@pytest.mark.parametrize("number", ["--5", "9" * 30, "٣", "1e3", "nan", ""])
+def test_a_field_that_is_no_number_is_refused_with_its_words(
+    waiting: DeskSite, kim: Visitor, number: str
+) -> None:
+    row = row_of(waiting, "D00150014")
+    answer = kim.post("/ops/queue", act="priority", rank=number, row=str(row.id), reason="first")
+    assert answer.status_code == 400
+    assert "rank: a whole number is wanted" in answer.text
+    assert kim.post("/ops/log", text="x", corrects=number or "--1").status_code == 400
+
+
+def test_an_address_with_a_zero_byte_names_nothing(waiting: DeskSite, kim: Visitor) -> None:
+    assert kim.get("/ops/run/%00").status_code == 404

@@ -144,6 +144,14 @@ def test_a_retry_shows_the_plan_of_the_command_and_writes_nothing(processed: Des
         ({"reason": ""}, 400, "say why"),
         ({"reason": "x", "changes": "threshold=4"}, 400, "setting=KEY:VALUE"),
         ({"reason": "x", "only_failed": "1"}, 409, "nothing of it failed"),
+        (
+            {"reason": "x", "changes": "setting=jira_id:$FUNC{subprocess.check_output,/usr/bin/id}"},
+            400,
+            "letters",
+        ),
+        ({"reason": "x", "changes": "setting=jira_id:/etc/passwd"}, 400, "letters"),
+        ({"reason": "x", "changes": "software=scamp:/tmp/x"}, 400, "command line only"),
+        ({"reason": "x", "changes": "setting=scamp.exec.scamp.program:x"}, 400, "command line only"),
     ):
         refused = kim.post(f"/ops/run/{FIRST}/retry", act="start", **fields)
         assert refused.status_code == status and words in refused.text, refused.text[:200]

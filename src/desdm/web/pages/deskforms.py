@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -10,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from desdm.errors import AccessDenied, DesdmError, UsageError
+from desdm.numbers import finite_number
 from desdm.services.context import Services
 from desdm.services.endpoint import Endpoint
 from desdm.services.error_responses import public_message, status_of
@@ -18,6 +20,9 @@ from desdm.services.responses import run_blocking
 from desdm.web.pages.login import checked_form, small_form
 
 __all__ = ["Form", "Refusal", "filters", "perform", "posted", "query_of"]
+
+#: A whole number that every column of the database holds.
+_WHOLE = re.compile(r"-?[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class Form:
     def whole(self, name: str, words: str) -> int:
         """Return a field as a whole number; `UsageError` with what it is, otherwise."""
         text = self.text(name)
-        if not text.lstrip("-").isdecimal() or len(text) > 9:
+        if _WHOLE.fullmatch(text) is None:
             raise UsageError(f"{words}: a whole number is wanted, not {text[:20] or 'nothing'}")
         return int(text)
 
@@ -44,7 +49,7 @@ class Form:
         if not text:
             return None
         try:
-            return float(text)
+            return finite_number(text)
         except ValueError as err:
             raise UsageError(f"{words}: a number is wanted, not {text[:20]}") from err
 
@@ -83,7 +88,7 @@ async def posted(request: Request) -> Form:
     """Return the fields of a form of our pages; `AccessDenied` if another site sent it."""
     await checked_form(request)
     form = await small_form(request)
-    rows = [int(value) for value in map(str, form.getlist("row")) if value.isdecimal() and len(value) < 10]
+    rows = [int(value) for value in map(str, form.getlist("row")) if _WHOLE.fullmatch(value)]
     return Form({name: str(value) for name, value in form.items() if name != "csrf"}, tuple(rows))
 
 

@@ -51,9 +51,10 @@ class _Pages:
     def show(self, request: Request, refusal: Refusal, plan: _Plan | None = None) -> Response:
         """Render the page of a run."""
         run = request.path_params["run"]
-        logs = live_logs(self.services.config.runs, run)
         with self.services.database.read() as conn:
             view = gather_run(conn, run, self.scope)
+            # Only a run that there is names a folder.
+            logs = live_logs(self.services.config.runs, run)
             tail = self._tail(conn, logs, run)
         drawn = drawn_jobs(view.jobs)
         return page(
@@ -105,6 +106,7 @@ class _Pages:
         run = request.path_params["run"]
         config = replace(self.services.config, operator=who)
         changes = parse_changes(form.text("changes").split())
+        changes.require_plain()
         with self.services.database.read() as conn:
             retry = plan_retry(
                 conn, run, changes, reason=form.text("reason"), only_failed=bool(form.text("only_failed"))

@@ -154,7 +154,7 @@ def review_handlers(services: Services, pictures: Pictures) -> list[tuple[Endpoi
             refusal = Refusal(refusal.message, 200 if refusal.status == 404 else refusal.status)
             return (
                 show(request, int(text), values, refusal)
-                if text.isdecimal()
+                if text.isascii() and text.isdecimal() and len(text) < 10
                 else listing(request, values, refusal)
             )
 
@@ -211,7 +211,7 @@ def review_handlers(services: Services, pictures: Pictures) -> list[tuple[Endpoi
         def again(refusal: Refusal) -> Response:
             return (
                 show(request, int(text), values, refusal)
-                if text.isdecimal()
+                if text.isascii() and text.isdecimal() and len(text) < 10
                 else listing(request, values, refusal)
             )
 
