@@ -257,3 +257,19 @@ def test_a_list_gives_each_subject_its_reason() -> None:
     for wrong, words in (("", "names nothing"), ("1 a\n1 b", "twice"), ("1", "no reason")):
         with pytest.raises(UsageError, match=words):
             read_list(wrong, "")
+
+
+@pytest.mark.parametrize("severity", list(Severity))
+def test_an_open_problem_of_any_severity_is_seen_and_a_mark_made_before_it_is_refused(
+    night: Database, severity: Severity
+) -> None:
+    seen = token(night, "1")
+    with night.write() as conn:
+        number = problems.open_problem(conn, "exposure", "D00000001", "a satellite", who="ann", now=NOW)
+        problems.set_severity(conn, number, severity, "by its effect", who="ann", now=NOW)
+    with night.read() as conn:
+        now = standing(conn, "1", PRODUCTION)
+    assert "a satellite" in now.view.parts["open problems"][0]
+    assert bool(now.blockers) == (severity in (Severity.STOP, Severity.BLOCK))
+    with pytest.raises(ConflictError, match="has changed since you saw it"):
+        mark(night, "1", GOOD, seen=seen)

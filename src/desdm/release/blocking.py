@@ -18,7 +18,7 @@ from desdm.release.model import Problem
 from desdm.release.select import again
 from desdm.schema.operationstates import ProblemState, Severity
 
-__all__ = ["Blocker", "blockers", "blockers_of_release", "degradations_of_release"]
+__all__ = ["Blocker", "blockers_of_release", "degradations_of_release", "open_problems_of"]
 
 _CCD = re.compile(r"d?0*(\d+)_c0*(\d+)")
 
@@ -103,8 +103,10 @@ def _subjects_of_release(release: str, selection: str, tiles: Sequence[str]) -> 
     return direct | {("tile", t.lower()) for t in tiles}
 
 
-def blockers(conn: Connection, files: Sequence[int], subjects: Iterable[tuple[str, str]]) -> list[Blocker]:
-    """Return the open problems that forbid to bless data, those that nobody has confirmed yet included.
+def open_problems_of(
+    conn: Connection, files: Sequence[int], subjects: Iterable[tuple[str, str]]
+) -> list[Blocker]:
+    """Return the open problems of data and of what they come from, those that nobody has confirmed yet included.
 
     Parameters
     ----------
@@ -113,10 +115,10 @@ def blockers(conn: Connection, files: Sequence[int], subjects: Iterable[tuple[st
     files
         Numbers of the files; what they come from counts too.
     subjects
-        (kind, name) of what is to be blessed itself.
+        (kind, name) of the data themselves.
     """
     direct = {(kind, name.strip().lower()) for kind, name in subjects}
-    return _concerning(conn, files, direct, lambda p: p.blocks)
+    return _concerning(conn, files, direct, lambda p: True)
 
 
 def _concerning(

@@ -1,10 +1,14 @@
-"""The process that drives a run which a page has started: ``python -m desdm.web.driver HOME RUN STATE WHO REASON``."""
+"""The process that drives a run which a page has started: ``python -m desdm.web.driver HOME RUN STATE WHO``.
+
+The reason comes on standard input: arguments can be read by everybody on the machine.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 from desdm.archive.store import now
 from desdm.config import Config
@@ -40,11 +44,14 @@ def start_driver(config: Config, database: Database, run: str, *, who: str, reas
     make_private(folder)
     with database.read() as conn:
         state = store.attempt_by_name(conn, run).state
-    command = [sys.executable, "-m", "desdm.web.driver", str(config.home), run, state.value, who, reason]
+    command = [sys.executable, "-m", "desdm.web.driver", str(config.home), run, state.value, who]
     with (folder / "submitter.log").open("ab") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
         )
+    assert process.stdin is not None
+    with suppress(BrokenPipeError), process.stdin as channel:
+        channel.write(reason.encode())
     # A process that has ended counts as running until its parent has asked for its status.
     threading.Thread(target=process.wait, name=f"driver-{process.pid}", daemon=True).start()
     with database.write() as conn:
@@ -54,7 +61,8 @@ def start_driver(config: Config, database: Database, run: str, *, who: str, reas
 
 def main(arguments: list[str] | None = None) -> int:
     """Drive a run, and do what follows from its end; return the exit status."""
-    home, run, before, who, reason = sys.argv[1:] if arguments is None else arguments
+    home, run, before, who = sys.argv[1:] if arguments is None else arguments
+    reason = sys.stdin.read()
     try:
         facility = Facility.open(home)
         try:

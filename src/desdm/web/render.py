@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from functools import cache
+from secrets import token_urlsafe
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -114,7 +115,8 @@ def page(request: Request, template: str, status: int = 200, **values: object) -
         .get_template(template)
         .render(
             caller=caller,
-            csrf=form_token(secret) if secret else "",
+            # The name of this page tells a form that is sent twice from two forms.
+            csrf=f"{form_token(secret)}.{token_urlsafe(9)}" if secret else "",
             path=request.url.path,
             address_query=request.url.query,
             **values,

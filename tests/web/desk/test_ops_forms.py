@@ -256,3 +256,28 @@ def test_a_field_that_is_no_number_is_refused_with_its_words(
 
 def test_an_address_with_a_zero_byte_names_nothing(waiting: DeskSite, kim: Visitor) -> None:
     assert kim.get("/ops/run/%00").status_code == 404
+
+
+def test_a_form_that_is_sent_twice_is_done_once(waiting: DeskSite, kim: Visitor) -> None:
+    form = {"csrf": kim.csrf, "kind": "note", "text": "the dome is closed"}
+    first = kim.post("/ops/log", **form)
+    second = kim.post("/ops/log", **form)
+    assert first.status_code == 303 and second.status_code == 409, second.text[:200]
+    assert "sent already" in second.text
+    with waiting.facility.database.read() as conn:
+        entries = [e for e in find_entries(conn, LogFilter()) if e.text == "the dome is closed"]
+    assert len(entries) == 1
+    # The same words from another page are another entry.
+    assert kim.post("/ops/log", **{**form, "csrf": kim.csrf}).status_code == 303
+
+
+@pytest.mark.parametrize("text", ["nul\0byte", "bell\x07", "turned \u202eround"])
+def test_characters_that_are_no_text_are_refused(waiting: DeskSite, kim: Visitor, text: str) -> None:
+    answer = kim.post("/ops/log", kind="note", text=text)
+    assert answer.status_code == 400 and "no text; leave it out" in answer.text
+
+
+def test_all_rows_of_a_page_can_be_chosen(waiting: DeskSite, kim: Visitor) -> None:
+    row = row_of(waiting, "D00150014")
+    answer = kim.post("/ops/queue", act="priority", rank="3", reason="all", row=[str(row.id)] * 100)
+    assert answer.status_code == 303, answer.text[:300]

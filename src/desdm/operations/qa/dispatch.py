@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -17,6 +18,8 @@ from desdm.schema.states import EventKind
 from desdm.schema.store import record_event, require_reason
 
 __all__ = ["accept_dispatch", "answer_dispatch", "expire_dispatches", "open_dispatch", "withdraw_dispatch"]
+
+_GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,31}")
 
 
 def open_dispatch(
@@ -60,11 +63,15 @@ def open_dispatch(
         raise UsageError(
             "name the working group, ask a question, and say by what the answer is judged: --criteria TEXT"
         )
+    if _GROUP.fullmatch(group) is None:
+        raise UsageError(
+            f"working group {group[:40]!r}: a name of 1 to 32 letters, digits, blanks, '.', '_' or '-'"
+        )
     if due <= now:
         raise UsageError(f"the answer is due {due:%Y-%m-%d %H:%M} UTC, which has passed; give a later date")
     subject = find_subject(conn, name, scope)
     one = Dispatch(
-        0, group[:32], subject.kind, subject.name, question, criteria, due, DispatchState.OFFERED, who, now
+        0, group, subject.kind, subject.name, question, criteria, due, DispatchState.OFFERED, who, now
     )
     number = store.insert_dispatch(conn, one)
     text = f"dispatch {number}: {subject.name} sent to {group}, answer due {due:%Y-%m-%d}"

@@ -23,7 +23,7 @@ from desdm.operations.acceptance import (
     refresh_tags_of_files,
     refresh_tags_of_run,
 )
-from desdm.operations.qa.view import View, blockers_of_subject, view_of
+from desdm.operations.qa.view import View, problems_of_subject, view_of
 from desdm.quality.qa import store
 from desdm.quality.qa.exclusions import Exclusion, exclusions
 from desdm.quality.qa.model import QaMark, Subject
@@ -139,12 +139,12 @@ def standing(conn: Connection, name: str, scope: Scope, cut: str = "firstcut") -
         Pipeline of an exposure.
     """
     subject = find_subject(conn, name, scope, cut)
-    blocked_by = blockers_of_subject(conn, subject)
+    concerns = problems_of_subject(conn, subject)
     return Standing(
         subject,
-        view_of(conn, subject, scope, blocked_by),
+        view_of(conn, subject, scope, concerns),
         tuple(store.marks_of(conn, subject.kind, subject.name)),
-        tuple(f"problem {b.problem.id}: {b.subject}" for b in blocked_by),
+        tuple(f"problem {b.problem.id}: {b.subject}" for b in concerns if b.problem.blocks),
         store.count_own_marks(conn),
     )
 
@@ -352,7 +352,7 @@ def _require_may_bless(
     conn: Connection, subject: Subject, order: MarkOrder, newest: QaMark | None, who: str, now: datetime
 ) -> bool:
     """Raise `ConflictError` if the data must not be blessed; return whether the author processed them."""
-    blockers = blockers_of_subject(conn, subject)
+    blockers = [one for one in problems_of_subject(conn, subject) if one.problem.blocks]
     if blockers:
         lines = "; ".join(
             f"problem {b.problem.id} of {b.subject}: {b.problem.title or b.problem.text}"

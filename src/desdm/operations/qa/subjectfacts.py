@@ -268,15 +268,17 @@ def default_reason(facts: SubjectFacts) -> str:
         levels[one.pattern] = levels.get(one.pattern, 0) + 1
     words = [f"{count} {pattern}" if count > 1 else pattern for pattern, count in list(levels.items())[:4]]
     if facts.night is not None:
-        outside = facts.night.outside
-        words.append(
-            f"{outside} numbers outside the night's"
-            if outside > 1
-            else "one number outside the night's"
-            if outside
-            else "numbers as of the night"
-        )
+        words.append(_beside_night(facts.night))
     return "looked at picture and numbers" + (f": {', '.join(words)}" if words else "")
+
+
+def _beside_night(night: NightNumbers) -> str:
+    """Return in words how the numbers of a subject stand beside those of the night."""
+    if not night.compared:
+        return "too few exposures of the night to compare its numbers with"
+    if night.outside:
+        return f"{night.outside} {'number' if night.outside == 1 else 'numbers'} outside the night's"
+    return "numbers as of the night"
 
 
 def _runs(conn: Connection, subject: Subject) -> tuple[watch.RunRow, ...]:

@@ -17,11 +17,11 @@ from desdm.quality.qa import store
 from desdm.quality.qa.exclusions import exclusions, exclusions_of_run
 from desdm.quality.qa.model import Subject
 from desdm.quality.qa.verdict import verdicts
-from desdm.release.blocking import Blocker, blockers
+from desdm.release.blocking import Blocker, open_problems_of
 from desdm.schema import EVALUATIONS
 from desdm.schema.operationstates import SubjectKind
 
-__all__ = ["View", "blockers_of_subject", "view_of"]
+__all__ = ["View", "problems_of_subject", "view_of"]
 
 _TOKEN = re.compile(r"([0-9a-f]{64})(?:-((?:[0-9a-f]{8}\.)*[0-9a-f]{8}))?")
 #: Lines of a part that the text of a change tells.
@@ -83,7 +83,7 @@ class View:
 
 
 def view_of(
-    conn: Connection, subject: Subject, scope: Scope, blocked_by: Sequence[Blocker] | None = None
+    conn: Connection, subject: Subject, scope: Scope, concerns: Sequence[Blocker] | None = None
 ) -> View:
     """Return what a person sees of a subject.
 
@@ -95,11 +95,11 @@ def view_of(
         The subject.
     scope
         Project, campaign and run classes whose verdicts count.
-    blocked_by
-        The problems of `blockers_of_subject`; None: they are looked up.
+    concerns
+        The problems of `problems_of_subject`; None: they are looked up.
     """
     number = subject.attempt_id
-    blocked_by = blockers_of_subject(conn, subject) if blocked_by is None else blocked_by
+    concerns = problems_of_subject(conn, subject) if concerns is None else concerns
     facts = archive.attempt_facts(conn, [number])[number] if number is not None else None
     expnums = [subject.expnum] if subject.expnum is not None else []
     words = [
@@ -112,7 +112,7 @@ def view_of(
         mine = [one for one in mine if one.ccdnum in (None, subject.ccdnum)]
     numbers = store.metric_values(conn, number) if number is not None else []
     messages = store.message_counts(conn, number) if number is not None else []
-    problems = [blocker.problem for blocker in blocked_by]
+    problems = [one.problem for one in concerns]
     marks = store.marks_of(conn, subject.kind, subject.name)
     dispatches = store.dispatches(conn, subject=subject.name, everything=True)
     answers = [(d, a) for d in dispatches for a in store.answers_of(conn, d.id)]
@@ -136,8 +136,8 @@ def view_of(
     )
 
 
-def blockers_of_subject(conn: Connection, subject: Subject) -> list[Blocker]:
-    """Return the open problems of severity stop or block of a subject, and of what its files come from."""
+def problems_of_subject(conn: Connection, subject: Subject) -> list[Blocker]:
+    """Return the open problems of a subject, and of what its files come from, of every severity."""
     subjects = [(subject.kind.value, subject.name)]
     if subject.expnum is not None:
         # As subjects of problems are compared: an exposure by its number.
@@ -154,4 +154,4 @@ def blockers_of_subject(conn: Connection, subject: Subject) -> list[Blocker]:
         files = sorted(archive.files_of_attempts(conn, [subject.attempt_id]))
     else:
         files = []
-    return blockers(conn, files, subjects)
+    return open_problems_of(conn, files, subjects)

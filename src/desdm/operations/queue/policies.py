@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -10,7 +11,7 @@ from sqlalchemy import Connection
 
 from desdm.errors import NotFoundError, UsageError
 from desdm.operations.queue import store
-from desdm.operations.queue.model import DEFAULT_POLICIES, Policy
+from desdm.operations.queue.model import ANY, DEFAULT_POLICIES, Policy
 from desdm.pipelines import get
 from desdm.schema.states import EventKind
 from desdm.schema.store import record_event, require_reason
@@ -19,6 +20,9 @@ __all__ = ["add_policy", "end_policy", "policies_in_force"]
 
 #: Units of pipelines that the queue can run as nights and exposures arrive.
 _UNITS = ("nite", "exposure")
+#: Longest deadline, hours (a year), most tries, and names of programmes and bands.
+_LONGEST, _MOST_TRIES = 8784.0, 99
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 
 
 def policies_in_force(conn: Connection) -> Sequence[Policy]:
@@ -60,8 +64,15 @@ def add_policy(conn: Connection, policy: Policy, *, who: str, now: datetime) -> 
         )
     if policy.nite_from > policy.nite_to:
         raise UsageError(f"the first night {policy.nite_from} is after the last {policy.nite_to}")
-    if policy.deadline_h <= 0 or policy.max_tries < 1:
-        raise UsageError("give a deadline above 0 hours and at least 1 try")
+    if not 0 < policy.deadline_h <= _LONGEST:
+        raise UsageError(f"give a deadline above 0 and up to {_LONGEST:.0f} hours")
+    if not 1 <= policy.max_tries <= _MOST_TRIES:
+        raise UsageError(f"give 1 to {_MOST_TRIES} tries")
+    for name, value in (("programme", policy.programme), ("band", policy.band)):
+        if value != ANY and _NAME.fullmatch(value) is None:
+            raise UsageError(
+                f"{name} {value[:40]!r}: 1 to 32 letters, digits, '.', '_' or '-', or {ANY} for all"
+            )
     entered = replace(policy, id=None, who=who[:32], since=now, until=None)
     entered = replace(entered, id=store.insert_policy(conn, entered))
     text = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,6 +32,9 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "season": ("season",),
 }
 _OPTIONAL = ("priority", "season")
+#: Names of fields and seasons.
+_LONGEST = 16
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:+-]{0,15}")
 
 
 def read_fields(path: Path) -> list[Field]:
@@ -126,8 +130,13 @@ def _field(path: Path, line: int, row: Mapping[str, str | None], columns: Mappin
     band = text("band")
     if band not in BANDS:
         raise UsageError(f"{path}: line {line}: band {band!r} is none of {', '.join(BANDS)}")
-    if not text("hex"):
-        raise UsageError(f"{path}: line {line}: hex is empty")
+    for column in ("hex", "season"):
+        # A spreadsheet that reads an export would take what begins with = + - @ as a formula.
+        if (column == "hex" or text(column)) and _NAME.fullmatch(text(column)) is None:
+            raise UsageError(
+                f"{path}: line {line}: {column} {text(column)[:40]!r}: a letter or digit, then letters, digits, blanks and "
+                f"_ . : + - only, at most {_LONGEST}"
+            )
     return Field(
         text("hex"),
         whole("tiling", 0, 1_000_000),
@@ -137,5 +146,5 @@ def _field(path: Path, line: int, row: Mapping[str, str | None], columns: Mappin
         number("exptime", 1e-3, 1e5),
         number("t_eff_goal", 0, 1e4),
         whole("priority", -1_000_000, 1_000_000) if text("priority") else 0,
-        text("season")[:16],
+        text("season"),
     )

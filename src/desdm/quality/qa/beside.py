@@ -80,6 +80,11 @@ class NightNumbers:
     rows: tuple[Beside, ...]
 
     @property
+    def compared(self) -> bool:
+        """Whether there are enough other exposures to say of any number whether it is far from theirs."""
+        return any(row.deviation is not None for row in self.rows)
+
+    @property
     def outside(self) -> int:
         """How many of them are to be looked at, or bad."""
         return sum(row.look or row.bad for row in self.rows)

@@ -23,6 +23,8 @@ __all__ = ["MaskShare", "Overview", "overview"]
 Pixels = npt.NDArray[np.uint8]
 #: Gap between CCDs in the picture, pixels, and colour of what no CCD covers.
 _GAP, _GROUND = 3, (24, 26, 31)
+#: Largest area of the focal plane over that of its CCDs; where DETSEC says more, it is wrong, and a grid is drawn.
+_SPREAD = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +167,11 @@ def _assemble(ccds: Sequence[_Ccd], block: int, unread: Sequence[str]) -> Overvi
 def _places(ccds: Sequence[_Ccd]) -> list[tuple[int, int]]:
     """Return (row, column) of each CCD: by DETSEC with a gap between neighbours, else on a grid."""
     by_detsec = [c.place for c in ccds if c.place is not None]
-    if len(set(by_detsec)) == len(ccds):
-        rows, columns = sorted({y for y, _ in by_detsec}), sorted({x for _, x in by_detsec})
+    rows, columns = sorted({y for y, _ in by_detsec}), sorted({x for _, x in by_detsec})
+    covered = sum(c.values.size for c in ccds)
+    if len(set(by_detsec)) == len(ccds) and (
+        (rows[-1] - rows[0]) * (columns[-1] - columns[0]) <= _SPREAD * covered
+    ):
         # CCDs stand in columns that are shifted by half a CCD: the gap is by place, not by number in the row.
         tall, wide = max(c.values.shape[0] for c in ccds), max(c.values.shape[1] for c in ccds)
         return [

@@ -18,11 +18,17 @@ from desdm.services.error_responses import public_message, status_of
 from desdm.services.parameters import Values
 from desdm.services.responses import run_blocking
 from desdm.web.pages.login import checked_form, small_form
+from desdm.web.sentforms import SentForms
 
 __all__ = ["Form", "Refusal", "filters", "perform", "posted", "query_of"]
 
 #: A whole number that every column of the database holds.
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
+#: Fields of a form: a page shows 100 rows to choose from.
+_MOST_FIELDS = 250
+#: Control characters but tab and ends of lines, and those that turn the reading order (Unicode Bidirectional Algorithm).
+_CONTROL = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f\\u202a-\\u202e\\u2066-\\u2069]")
+_SENT = SentForms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +91,24 @@ def query_of(values: Mapping[str, object]) -> str:
 
 
 async def posted(request: Request) -> Form:
-    """Return the fields of a form of our pages; `AccessDenied` if another site sent it."""
-    await checked_form(request)
-    form = await small_form(request)
+    """Return the fields of a form of our pages.
+
+    Raises
+    ------
+    AccessDenied
+        Another site sent the form.
+    ConflictError
+        The same form was sent before.
+    UsageError
+        A field has characters that direct a terminal or the reading order.
+    """
+    await checked_form(request, _MOST_FIELDS)
+    form = await small_form(request, _MOST_FIELDS)
+    for name, value in form.multi_items():
+        if found := _CONTROL.search(str(value)):
+            raise UsageError(f"{name}: the character U+{ord(found[0]):04X} is no text; leave it out")
+    repeated = {f"{name}:{n}": str(value) for n, (name, value) in enumerate(form.multi_items())}
+    _SENT.take(request.url.path, {**repeated, "csrf": str(form.get("csrf", ""))})
     rows = [int(value) for value in map(str, form.getlist("row")) if _WHOLE.fullmatch(value)]
     return Form({name: str(value) for name, value in form.items() if name != "csrf"}, tuple(rows))
 

@@ -27,7 +27,7 @@ from desdm.web.render import page
 
 __all__ = ["checked_form", "routes", "small_form"]
 
-_FORM_BYTES = 20_000
+_FORM_BYTES, _FORM_FIELDS = 20_000, 50
 
 #: Sustained rate and burst of failed logins of one login; an address, behind which many clients may be, has more.
 _TRY_RATE, _ADDRESS_SHARE = (0.1, 10.0), 4.0
@@ -125,8 +125,15 @@ def routes(services: Services) -> list[BaseRoute]:
     return routes_of([(LOGIN, show), (LOGIN_FORM, login), (LOGOUT, logout)])
 
 
-async def checked_form(request: Request) -> str:
+async def checked_form(request: Request, fields: int = _FORM_FIELDS) -> str:
     """Check the token of a form and return the secret of its session.
+
+    Parameters
+    ----------
+    request
+        The request.
+    fields
+        Largest number of its fields.
 
     Raises
     ------
@@ -137,11 +144,11 @@ async def checked_form(request: Request) -> str:
     secret = request.scope.get("desdm.session")
     if not isinstance(secret, str):
         raise AccessDenied("log in first", known=False)
-    sessions.check_form(secret, str((await small_form(request)).get("csrf", "")))
+    sessions.check_form(secret, str((await small_form(request, fields)).get("csrf", "")))
     return secret
 
 
-async def small_form(request: Request) -> FormData:
+async def small_form(request: Request, fields: int = _FORM_FIELDS) -> FormData:
     """Return the fields of a form of our pages; a larger body is not read.
 
     Raises
@@ -152,7 +159,7 @@ async def small_form(request: Request) -> FormData:
     length = request.headers.get("content-length", "")
     if not length.isascii() or not length.isdigit() or len(length) > 9 or int(length) > _FORM_BYTES:
         raise LimitExceeded(f"a form of these pages has at most {_FORM_BYTES} bytes and needs Content-Length")
-    return await request.form(max_files=0, max_fields=50)
+    return await request.form(max_files=0, max_fields=fields)
 
 
 def _same_site(request: Request) -> None:

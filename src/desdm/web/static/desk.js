@@ -114,3 +114,10 @@ addEventListener("pagehide", close);
 // Who only passes through opens no stream.
 addEventListener("pageshow", () => setTimeout(begin, 2000));
 for (const log of document.querySelectorAll("pre.live")) log.scrollTop = log.scrollHeight;
+// A form is sent once; a page that comes back from the browser's memory can send it again.
+const sent = new Set();
+document.addEventListener("submit", (event) => {
+  if (sent.has(event.target)) event.preventDefault();
+  sent.add(event.target);
+});
+addEventListener("pageshow", () => sent.clear());
