@@ -134,7 +134,7 @@ def _words_of(given: argparse.Namespace) -> list[str]:
     words = [
         f"--{k} {getattr(given, k)}" for k in ("nights", "troubles", "seed", "kills", "bands", "ccds", "step")
     ]
-    return words + (["--postgresql"] if given.postgresql else [])
+    return words + [f"--{k}" for k in ("parallel", "postgresql") if getattr(given, k)]
 
 
 def _play_all(given: argparse.Namespace, scratch: Path) -> list[Played]:
