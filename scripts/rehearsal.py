@@ -117,6 +117,16 @@ class Rehearsal:
         return {int(row["filename"].split("_")[0].removeprefix("D")) for row in rows}
 
 
+#: Kind and name of each file on the shortest way from a product of a tile up to a raw flat, by hand from what the
+#: pipelines do: the coadd, and its footprint, are made of standard images; these of First Cut's reduced images, which were
+#: divided by the flat of their CCD and band that precal combined from the raw flats of the night.
+_CHAIN = (
+    ("coadd", re.compile(r"\S+_r\d+p\d+_[ugrizY]_(coadd|footprint)\.fits(\.fz)?")),
+    ("standard image", re.compile(r"\S+_r\d+p\d+_D\d{8}_[ugrizY]_c\d\d_nwgint\.fits(\.fz)?")),
+    ("reduced image", re.compile(r"D\d{8}_[ugrizY]_c\d\d_r\d+p\d+_immask\.fits(\.fz)?")),
+    ("combined flat", re.compile(r"\d{8}\S*_r\d+p\d+_[ugrizY]_c\d\d_dflatcor\.fits(\.fz)?")),
+    ("raw flat", re.compile(r"DECam_\d{8}\.fits\.fz")),
+)
 #: Name of an image that a coadd takes.
 _IMMASK = re.compile(r"D(\d{8})_\w+?_c(\d{2})_r\d+p\d+_immask")
 
@@ -492,7 +502,9 @@ def blocked(r: Rehearsal, sky: Sky) -> None:
     checks = r.ask("release", "validate", "FULL", statuses=(0, 1, 2))
     (refusal,) = [c["subject"] for c in checks if c["outcome"] == "error"]
     path = refusal.partition("path: ")[2].split(" <- ")
-    r.state("the release is refused with the path to the raw flat", (path[-1], len(path)), (raw, 5))
+    r.state("the release is refused with the path to the raw flat", path[-1], raw)
+    kinds = [next((kind for kind, name in _CHAIN if name.fullmatch(step)), step) for step in path]
+    r.state("its steps are those of the pipelines", " <- ".join(kinds), " <- ".join(k for k, _ in _CHAIN))
     r.state("each step of it is an edge of the lineage", _is_lineage(r, path), True)
     refused = r.run("release", "publish", "FULL", statuses=(1, 2, 4))
     listed = {x["release"] for x in r.ask("release", "list") if x["state"] == "published"}

@@ -25,7 +25,7 @@ def command() -> None:
 @json_option
 @pass_command_context
 def report(context: CommandContext, nite: str, out: Path | None, as_json: bool) -> None:
-    """Report on NITE: arrived, processed, accepted, times, calibrations, problems, numbers; with a page of plots."""
+    """Report on NITE: arrived, processed, accepted, survey plan, times, calibrations, problems; with a page of plots."""
     from dataclasses import asdict
 
     from desdm.operations.nightreport import gather_night, write_night_report
@@ -50,6 +50,40 @@ def report(context: CommandContext, nite: str, out: Path | None, as_json: bool) 
         click.echo(
             f"shutter open {times.open_h:.2f} h, accepted {times.accepted_h:.2f} h, effective {times.effective_h:.2f} h"
         )
+        if gathered.cadence:
+            context.table(
+                (
+                    "SEASON",
+                    "BAND",
+                    "EXPOSURES",
+                    "GAIN",
+                    "FINISHED",
+                    "DONE",
+                    "OWED",
+                    "T_EFF OWED",
+                    "EVEN RATE",
+                ),
+                [
+                    (
+                        c.season,
+                        c.band,
+                        c.exposures,
+                        f"{c.gain:.3f}",
+                        c.finished,
+                        f"{c.done} of {c.fields}",
+                        c.owed,
+                        f"{c.t_eff_owed:.3f}",
+                        "" if c.pace is None else f"{c.pace.text}; night {c.pace.night} of {c.pace.nights}",
+                    )
+                    for c in gathered.cadence
+                ],
+            )
+        if gathered.calibrations:
+            context.table(
+                ("CALIBRATION", "NIGHT", "AGE", "RUN", "EXPOSURES", "RULE"),
+                [(c.filetype, c.nite, c.age_text, c.run, c.exposures, c.rule) for c in gathered.calibrations],
+                expendable=("RULE",),
+            )
         columns = ("expnum", "band", "accepted", "t_eff", "fwhm_asec", "skybrightness", "magzero", "reason")
         rows = [[asdict(one)[name] for name in columns] for one in gathered.exposures]
         context.table([name.upper() for name in columns], rows, expendable=("SKYBRIGHTNESS", "MAGZERO"))

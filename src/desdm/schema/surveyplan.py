@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import Float, Index, Integer, String, Table, UniqueConstraint
+from sqlalchemy import text as sql
 
 from desdm.schema.columns import col, metadata
 
@@ -21,6 +22,20 @@ survey_field = Table(
     col("priority", Integer, default=0, text="Priority of the observation: the least goes first"),
     col("t_eff_goal", Float, text="Sum of t_eff at which it is done"),
     col("season", String(16), text="Season in which it is due"),
+    col(
+        "season_begin",
+        String(8),
+        default="",
+        server_default=sql("''"),
+        text="First night of the season; empty: not known",
+    ),
+    col(
+        "season_end",
+        String(8),
+        default="",
+        server_default=sql("''"),
+        text="Last night of the season; empty: not known",
+    ),
     UniqueConstraint("hex", "tiling", "band"),
     Index("ix_survey_field_band", "band"),
     comment="Fields of the survey: hexagon, tiling and band, with what is owed",

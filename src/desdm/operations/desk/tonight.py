@@ -15,6 +15,7 @@ from desdm.operations.lease import current_lease
 from desdm.operations.nightreport import NightReport, gather_night
 from desdm.operations.nightreport.model import ExposureOfNight
 from desdm.operations.queue.model import LEASE
+from desdm.operations.surveytable.model import FieldStatus
 from desdm.schema.operationstates import QueueState
 from desdm.schema.states import AttemptState, Verdict
 from desdm.survey.bands import band_order
@@ -69,7 +70,9 @@ class Tonight:
     coverage: tuple[BandCoverage, ...]
 
 
-def gather_tonight(conn: Connection, nite: str, scope: Scope) -> Tonight:
+def gather_tonight(
+    conn: Connection, nite: str, scope: Scope, fields: Sequence[FieldStatus] | None = None
+) -> Tonight:
     """Gather what operators look at in the night.
 
     Parameters
@@ -80,11 +83,13 @@ def gather_tonight(conn: Connection, nite: str, scope: Scope) -> Tonight:
         Night, YYYYMMDD; empty: the newest with data.
     scope
         Attempts that are production.
+    fields
+        Rows of the survey table, where they are known already.
     """
     nite = nite or store.newest_nite(conn)
     near = store.near_nites(conn, nite)
     try:
-        report = gather_night(conn, nite, scope) if nite else None
+        report = gather_night(conn, nite, scope, fields) if nite else None
     except NotFoundError:
         report = None
     lease = current_lease(conn, LEASE)

@@ -14,6 +14,7 @@ from desdm.archive.store import attempt_names
 from desdm.errors import NotFoundError
 from desdm.operations.arrival import arrivals
 from desdm.operations.nightreport import store
+from desdm.operations.nightreport.cadence import cadence
 from desdm.operations.nightreport.model import (
     Arrivals,
     ExposureOfNight,
@@ -21,6 +22,8 @@ from desdm.operations.nightreport.model import (
     ProcessedRows,
     TimeAccount,
 )
+from desdm.operations.surveytable.coverage import field_statuses
+from desdm.operations.surveytable.model import FieldStatus
 from desdm.quality.qa.verdict import verdicts
 from desdm.schema.evaluation import EvaluationRow
 from desdm.schema.states import AttemptState, Verdict
@@ -32,7 +35,9 @@ __all__ = ["gather_night"]
 _MJD = datetime(1858, 11, 17)
 
 
-def gather_night(conn: Connection, nite: str, scope: Scope) -> NightReport:
+def gather_night(
+    conn: Connection, nite: str, scope: Scope, fields: Sequence[FieldStatus] | None = None
+) -> NightReport:
     """Gather what the record says of a night.
 
     Parameters
@@ -43,6 +48,8 @@ def gather_night(conn: Connection, nite: str, scope: Scope) -> NightReport:
         Night, YYYYMMDD.
     scope
         Attempts that are production.
+    fields
+        Rows of the survey table, where they are known already; None: they are computed.
 
     Raises
     ------
@@ -75,9 +82,10 @@ def gather_night(conn: Connection, nite: str, scope: Scope) -> NightReport:
         ProcessedRows(store.queue_states(conn, nite, scope.campaign), _states(runs)),
         {verdict.value: counts.get(verdict.value, 0) for verdict in Verdict},
         _times(conn, nite, exposures, runs, scope.campaign),
-        tuple(store.calibrations(conn, [run.id for run in runs if run.pipeline == "firstcut"])),
+        tuple(store.calibrations(conn, nite, [run.id for run in runs if run.pipeline == "firstcut"])),
         tuple(store.problems(conn, subjects, ids)),
         tuple(exposures),
+        cadence(field_statuses(conn, scope) if fields is None else fields, nite),
     )
 
 

@@ -7,10 +7,12 @@ from datetime import datetime
 
 __all__ = [
     "Arrivals",
+    "BandCadence",
     "CalibrationUse",
     "ExposureOfNight",
     "Loss",
     "NightReport",
+    "Pace",
     "ProblemOfNight",
     "ProcessedRows",
     "TimeAccount",
@@ -94,14 +96,105 @@ class TimeAccount:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationUse:
-    """Calibrations of a type that the night's First Cut took from a night and run, by a rule."""
+    """Calibrations of a type that the night's First Cut took from a night and run, by a rule.
+
+    Attributes
+    ----------
+    nite
+        Night of the calibrations; empty: they are of no night.
+    run
+        Run that made them; empty: they were delivered.
+    age
+        Nights from that of the calibrations to that of the exposures, below zero if it is a later one; None: of no night.
+    exposures, files
+        Exposures that took them, and files.
+    """
 
     filetype: str
     rule: str
     nite: str
     run: str
+    age: int | None
     exposures: int
     files: int
+
+    @property
+    def age_text(self) -> str:
+        """The age in words."""
+        if self.age is None:
+            return "–"
+        if self.age == 0:
+            return "same night"
+        nights = "1 night" if abs(self.age) == 1 else f"{abs(self.age)} nights"
+        return nights if self.age > 0 else f"{nights} later"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """A band against the even rate of its season: what was owed at its begin, in equal parts over its nights.
+
+    Attributes
+    ----------
+    night, nights
+        Number of the night in the season, from 1, and nights of the season.
+    owed_even
+        Sum of t_eff that would be owed after the night at the even rate.
+    ahead
+        Sum of t_eff ahead of it; below zero: behind.
+    ahead_nights
+        The same in nights of the even rate.
+    """
+
+    night: int
+    nights: int
+    owed_even: float
+    ahead: float
+    ahead_nights: float
+
+    @property
+    def text(self) -> str:
+        """The comparison in words."""
+        t_eff, nights = f"{abs(self.ahead):.3f}", f"{abs(self.ahead_nights):.1f}"
+        if float(t_eff) == 0:
+            return "at the even rate"
+        return f"{t_eff} {'ahead' if self.ahead > 0 else 'behind'}, {nights} nights"
+
+
+@dataclass(frozen=True, slots=True)
+class BandCadence:
+    """What a night did for the fields of a season in a band, and how these stand after it.
+
+    Attributes
+    ----------
+    season, band
+        Season of the plan (empty: it has none), and band.
+    fields
+        Fields of the plan.
+    exposures
+        Exposures of the night that count for them.
+    gain
+        Sum of t_eff that the night brought; what is beyond a field's goal is left out.
+    finished
+        Fields of which the night reached the goal.
+    done, owed
+        Fields that are done and that are owed after the night.
+    t_eff_owed
+        Sum of t_eff that is owed after the night.
+    pace
+        Comparison with the even rate; None: the plan does not say when the season is, the night is not in it, or nothing
+        was owed at its begin.
+    """
+
+    season: str
+    band: str
+    fields: int
+    exposures: int
+    gain: float
+    finished: int
+    done: int
+    owed: int
+    t_eff_owed: float
+    pace: Pace | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +231,7 @@ class ExposureOfNight:
 
 @dataclass(frozen=True, slots=True)
 class NightReport:
-    """Everything that the report on a night says."""
+    """Everything that the report on a night says; ``cadence`` is empty without a survey plan."""
 
     nite: str
     arrived: Arrivals
@@ -148,3 +241,4 @@ class NightReport:
     calibrations: tuple[CalibrationUse, ...]
     problems: tuple[ProblemOfNight, ...]
     exposures: tuple[ExposureOfNight, ...]
+    cadence: tuple[BandCadence, ...]

@@ -145,11 +145,21 @@ def cpu_seconds(conn: Connection, attempts: Sequence[int]) -> float:
     return float(conn.execute(query, {"among": packed(conn, attempts)}).scalar_one())
 
 
-def calibrations(conn: Connection, attempts: Sequence[int]) -> list[CalibrationUse]:
-    """Return which calibrations attempts took: by type, rule, night and run that made them."""
+def calibrations(conn: Connection, nite: str, attempts: Sequence[int]) -> list[CalibrationUse]:
+    """Return which calibrations attempts took: by type, rule, night and run that made them.
+
+    Parameters
+    ----------
+    conn
+        The database.
+    nite
+        Night of the exposures, YYYYMMDD, from which ages are counted.
+    attempts
+        Numbers of the runs.
+    """
     c, maker = pfw_calibration.c, pfw_attempt.c
-    nite = func.coalesce(calibration.c.nite, image.c.nite, "")
-    columns = (c.filetype, c.how, nite, maker.unitname, maker.reqnum, maker.attnum)
+    of_nite = func.coalesce(calibration.c.nite, image.c.nite, "")
+    columns = (c.filetype, c.how, of_nite, maker.unitname, maker.reqnum, maker.attnum)
     query = (
         select(*columns, func.count(c.pfw_attempt_id.distinct()), func.count(c.desfile_id.distinct()))
         .join(desfile, desfile.c.id == c.desfile_id)
@@ -167,11 +177,21 @@ def calibrations(conn: Connection, attempts: Sequence[int]) -> list[CalibrationU
             row[1],
             row[2],
             "" if row[3] is None else RunName(row[3], row[4], row[5]).text,
+            _age(row[2], nite),
             int(row[6]),
             int(row[7]),
         )
         for row in rows
     ]
+
+
+def _age(earlier: str, later: str) -> int | None:
+    """Return the nights from one night to another; None if the first is not a date."""
+    try:
+        begin = datetime.strptime(earlier, "%Y%m%d")
+    except ValueError:
+        return None
+    return (datetime.strptime(later, "%Y%m%d") - begin).days
 
 
 def problems(conn: Connection, subjects: Sequence[str], attempts: Sequence[int]) -> list[ProblemOfNight]:

@@ -16,7 +16,8 @@ from desdm.quality.qa.store import numbers_of
 
 __all__ = ["focal_plane", "focal_plane_svg"]
 
-#: CCDs in each column of DECam's focal plane, CCD 1 first (Flaugher et al. 2015, AJ 150, 150, figure 6).
+#: CCDs in each column of DECam's focal plane, CCD 1 first (Flaugher et al. 2015, AJ 150, 150, figure 6); by the keyword
+#: DETSEC of its files the columns go from left to right, and within each the numbers from below.
 _DECAM = (3, 4, 5, 6, 6, 7, 7, 6, 6, 5, 4, 3)
 _WIDTH, _HEIGHT, _GAP = 58, 112, 6
 #: From blue over white to red: no meaning is told by red and green alone.
@@ -68,14 +69,14 @@ def focal_plane_svg(numbers: Sequence[Number]) -> str:
 
 
 def _places(largest: int) -> dict[int, tuple[float, float]]:
-    """Return the corner of each CCD: of DECam's, or of a camera of few CCDs in two columns."""
+    """Return the corner of each CCD, as DETSEC has them: of DECam's, or of a camera of few CCDs in two columns."""
     columns = _DECAM if largest > 4 else (2, 2)
     places: dict[int, tuple[float, float]] = {}
     ccdnum = 1
     for column, count in enumerate(columns):
         top = 30 + (max(columns) - count) / 2 * (_HEIGHT + _GAP)
         for row in range(count):
-            places[ccdnum] = (_GAP + column * (_WIDTH + _GAP), top + row * (_HEIGHT + _GAP))
+            places[ccdnum] = (_GAP + column * (_WIDTH + _GAP), top + (count - 1 - row) * (_HEIGHT + _GAP))
             ccdnum += 1
     return places
 

@@ -17,7 +17,7 @@ from desdm.quality.qa.verdict import verdict_words
 from desdm.schema.states import Verdict
 from desdm.sky.spherical import unit
 
-__all__ = ["MATCH_RADIUS", "assign", "coverage", "pointings"]
+__all__ = ["MATCH_RADIUS", "assign", "coverage", "field_statuses", "pointings"]
 
 #: Degrees between the pointing of an exposure and that of its field at most, where its title does not name the field.
 #: Neighbouring hexagons are 2 degrees apart, tilings of one hexagon a third of a degree and more.
@@ -38,13 +38,23 @@ def coverage(conn: Connection, scope: Scope) -> Coverage:
     scope
         Attempts that are production.
     """
-    exposures, fields = pointings(conn, scope), store.fields(conn)
+    exposures = pointings(conn, scope)
+    fields, elsewhere = _assigned(store.fields(conn), exposures)
+    return Coverage(fields, tuple(elsewhere), tuple(_tiles(conn, scope, exposures)))
+
+
+def field_statuses(conn: Connection, scope: Scope) -> tuple[FieldStatus, ...]:
+    """Return the fields of the survey table of now, without tiles; empty without a plan; parameters as of `coverage`."""
+    fields = store.fields(conn)
+    return _assigned(fields, pointings(conn, scope))[0] if fields else ()
+
+
+def _assigned(
+    fields: Sequence[Field], exposures: Sequence[Pointing]
+) -> tuple[tuple[FieldStatus, ...], list[Pointing]]:
+    """Return the rows of fields, and the exposures of no field."""
     by_field, elsewhere = assign(fields, exposures)
-    return Coverage(
-        tuple(_status(f, by_field.get(f.name, ())) for f in fields),
-        tuple(elsewhere),
-        tuple(_tiles(conn, scope, exposures)),
-    )
+    return tuple(_status(f, by_field.get(f.name, ())) for f in fields), elsewhere
 
 
 def pointings(conn: Connection, scope: Scope) -> list[Pointing]:
@@ -185,6 +195,7 @@ def _status(field: Field, exposures: Sequence[Pointing]) -> FieldStatus:
         undecided=len(exposures) - len(good) - rejected,
         t_eff=sum(exposure.t_eff or 0.0 for exposure in good),
         last_nite=max((exposure.nite for exposure in good), default=""),
+        counting=tuple(good),
     )
 
 

@@ -25,6 +25,10 @@ class Field:
         The least is observed first.
     t_eff_goal
         Sum of t_eff at which it is done.
+    season
+        Season in which it is due; empty: the plan has none.
+    season_begin, season_end
+        First and last night of the season, YYYYMMDD; empty: the plan does not say.
     """
 
     hex: str
@@ -36,6 +40,8 @@ class Field:
     t_eff_goal: float
     priority: int = 0
     season: str = ""
+    season_begin: str = ""
+    season_end: str = ""
 
     @property
     def name(self) -> str:
@@ -92,6 +98,8 @@ class FieldStatus:
         Sum of t_eff of the accepted ones.
     last_nite
         Night of the last accepted exposure; empty: none.
+    counting
+        The exposures that count themselves, in order.
     """
 
     field: Field
@@ -100,6 +108,7 @@ class FieldStatus:
     undecided: int = 0
     t_eff: float = 0.0
     last_nite: str = ""
+    counting: tuple[Pointing, ...] = ()
 
     @property
     def done(self) -> bool:

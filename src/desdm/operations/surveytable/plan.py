@@ -6,6 +6,7 @@ import csv
 import math
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -30,8 +31,10 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "t_eff_goal": ("t_eff_goal", "teff_goal"),
     "priority": ("priority",),
     "season": ("season",),
+    "season_begin": ("season_begin",),
+    "season_end": ("season_end",),
 }
-_OPTIONAL = ("priority", "season")
+_OPTIONAL = ("priority", "season", "season_begin", "season_end")
 #: Names of fields and seasons.
 _LONGEST = 16
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:+-]{0,15}")
@@ -41,7 +44,7 @@ def read_fields(path: Path) -> list[Field]:
     """Read fields from a CSV file with a line of names.
 
     Columns are hex, tiling, band (or filter), ra and dec [deg], exptime [s], t_eff_goal, and, where they are there,
-    priority and season.
+    priority, season, season_begin and season_end (first and last night, YYYYMMDD).
 
     Raises
     ------
@@ -62,9 +65,23 @@ def read_fields(path: Path) -> list[Field]:
                 f"{path}: line {number}: {field.name} stands in line {seen[field.name]} already; keep one"
             )
         seen[field.name] = number
+    _require_one_span(path, fields)
     if not fields:
         raise UsageError(f"{path}: no field in it")
     return fields
+
+
+def _require_one_span(path: Path, fields: Sequence[Field]) -> None:
+    """Raise `UsageError` if a season has other nights in another line."""
+    spans: dict[str, tuple[int, str, str]] = {}
+    for number, field in enumerate(fields, 2):
+        line, begin, end = spans.setdefault(field.season, (number, field.season_begin, field.season_end))
+        if (field.season_begin, field.season_end) != (begin, end):
+            raise UsageError(
+                f"{path}: line {number}: season {field.season!r} is from {field.season_begin or 'no night'} to "
+                f"{field.season_end or 'no night'}, but in line {line} from {begin or 'no night'} to {end or 'no night'}; "
+                "give each line of a season the same nights"
+            )
 
 
 def import_fields(conn: Connection, path: Path, *, who: str, reason: str) -> int:
@@ -127,6 +144,16 @@ def _field(path: Path, line: int, row: Mapping[str, str | None], columns: Mappin
             raise UsageError(f"{path}: line {line}: {column} {text(column)!r} is not a whole number")
         return int(value)
 
+    def night(column: str) -> str:
+        nite = text(column).replace("-", "")
+        try:
+            valid = not nite or datetime.strptime(nite, "%Y%m%d").strftime("%Y%m%d") == nite
+        except ValueError:
+            valid = False
+        if not valid:
+            raise UsageError(f"{path}: line {line}: {column} {text(column)!r} is not a night, YYYYMMDD")
+        return nite
+
     band = text("band")
     if band not in BANDS:
         raise UsageError(f"{path}: line {line}: band {band!r} is none of {', '.join(BANDS)}")
@@ -137,6 +164,12 @@ def _field(path: Path, line: int, row: Mapping[str, str | None], columns: Mappin
                 f"{path}: line {line}: {column} {text(column)[:40]!r}: a letter or digit, then letters, digits, blanks and "
                 f"_ . : + - only, at most {_LONGEST}"
             )
+    begin, end = night("season_begin"), night("season_end")
+    if bool(begin) != bool(end) or begin > end:
+        raise UsageError(
+            f"{path}: line {line}: season_begin {begin!r} and season_end {end!r} are not the first and last night of a "
+            "season; give both, or none"
+        )
     return Field(
         text("hex"),
         whole("tiling", 0, 1_000_000),
@@ -147,4 +180,6 @@ def _field(path: Path, line: int, row: Mapping[str, str | None], columns: Mappin
         number("t_eff_goal", 0, 1e4),
         whole("priority", -1_000_000, 1_000_000) if text("priority") else 0,
         text("season"),
+        begin,
+        end,
     )

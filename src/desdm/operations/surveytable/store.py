@@ -20,9 +20,7 @@ __all__ = ["RawFile", "fields", "raw_files", "replace_fields", "tile_inputs"]
 def fields(conn: Connection) -> list[Field]:
     """Return the fields of the plan, by priority, hexagon, tiling and band."""
     s = survey_field.c
-    query = select(
-        s.hex, s.tiling, s.band, s.ra, s.dec, s.exptime, s.t_eff_goal, s.priority, s.season
-    ).order_by(s.priority, s.hex, s.tiling, s.band)
+    query = select(*(s[name] for name in Field.__slots__)).order_by(s.priority, s.hex, s.tiling, s.band)
     return [Field(*row) for row in conn.execute(query).all()]
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 import tempfile
 import threading
-import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 
 from markupsafe import Markup
@@ -18,12 +16,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from desdm.accounts.clock import now
 from desdm.errors import DesdmError, NotFoundError, UsageError
-from desdm.operations.surveytable.coverage import coverage
+from desdm.operations.surveytable.current import CurrentTable, current_table
 from desdm.operations.surveytable.export import write_table
 from desdm.operations.surveytable.model import Coverage, Field, FieldStatus
-from desdm.operations.surveytable.pagestore import state_of_record
 from desdm.operations.surveytable.summary import PROGRAMMES, Sums, places_of, programme_of, sums_of
 from desdm.services.context import Services
 from desdm.services.responses import run_blocking
@@ -39,8 +35,6 @@ from desdm.web.render import page
 __all__ = ["routes"]
 
 _LINES = 100
-#: Seconds after which the table is computed again although no number of a row has changed: states of runs have none.
-_KEEP = 60.0
 #: Views that are kept with a table.
 _VIEWS = 50
 #: File → suffix of the writer, and media type.
@@ -83,15 +77,17 @@ class _View:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """The survey table as of a time (UTC), with the state of the record that it follows from, and views of it."""
+    """The survey table as of a time, and views of it."""
 
-    table: Coverage
-    as_of: datetime
-    state: tuple[int, ...]
-    made_at: float
+    made: CurrentTable
     views: dict[_Filter, _View] = field(default_factory=dict)
     files: dict[tuple[str, str], bytes] = field(default_factory=dict)
     writing: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def table(self) -> Coverage:
+        """The table itself."""
+        return self.made.table
 
     def file(self, suffix: str, band: str) -> bytes:
         """Return the table, or the map of coverage, as a file of a band (empty: all), which is written once."""
@@ -122,7 +118,7 @@ class _Table:
 
 
 class _Tables:
-    """Computes the survey table once for many requests, as long as the record has not changed."""
+    """Keeps views and files of the survey table, as long as that is the table of now."""
 
     def __init__(self, services: Services) -> None:
         self._services, self._scope = services, production(services)
@@ -131,24 +127,11 @@ class _Tables:
 
     def current(self) -> _Table:
         """Return the survey table of now."""
-        with self._services.database.read() as conn:
-            state = state_of_record(conn)
-        if (last := self._fresh(state)) is not None:
-            return last
+        made = current_table(self._services.database, self._scope)
         with self._lock:
-            if (last := self._fresh(state)) is not None:
-                return last
-            with self._services.database.read() as conn:
-                state = state_of_record(conn)
-                made = _Table(coverage(conn, self._scope), now(), state, time.monotonic())
-            self._last = made
-            return made
-
-    def _fresh(self, state: tuple[int, ...]) -> _Table | None:
-        """Return the last table if it is of this state, and not too old."""
-        last = self._last
-        ok = last is not None and last.state == state and time.monotonic() - last.made_at < _KEEP
-        return last if ok else None
+            if self._last is None or self._last.made is not made:
+                self._last = _Table(made)
+            return self._last
 
 
 def routes(services: Services) -> list[BaseRoute]:
@@ -183,7 +166,7 @@ def routes(services: Services) -> list[BaseRoute]:
             return page(
                 request,
                 "survey.html",
-                as_of=current.as_of,
+                as_of=current.made.as_of,
                 total=len(fields),
                 planned=len(table.fields),
                 sums=view.sums,

@@ -10,6 +10,7 @@ from desdm.archive.model import Scope
 from desdm.operations.desk.tonight import Tonight, gather_tonight
 from desdm.operations.nightreport import gather_night, render_night
 from desdm.operations.report.pageparts import page_policy
+from desdm.operations.surveytable.current import current_table
 from desdm.schema.operationstates import SubjectKind
 from desdm.schema.subjects import parse_subject
 from desdm.services.context import Services
@@ -35,8 +36,9 @@ def routes(services: Services) -> list[BaseRoute]:
         nite = checked_nite(filters(request, OPS).text("NITE"))
 
         def make() -> Response:
+            fields = current_table(services.database, scope).table.fields
             with services.database.read() as conn:
-                tonight = gather_tonight(conn, nite, scope)
+                tonight = gather_tonight(conn, nite, scope, fields)
             return _page(request, tonight)
 
         return await run_blocking(services, make)
@@ -45,8 +47,9 @@ def routes(services: Services) -> list[BaseRoute]:
         nite = checked_nite(request.path_params["nite"])
 
         def make() -> Response:
+            fields = current_table(services.database, scope).table.fields
             with services.database.read() as conn:
-                gathered = gather_night(conn, nite, scope)
+                gathered = gather_night(conn, nite, scope, fields)
             headers = {"Cache-Control": "no-store", "desdm-policy": page_policy()}
             return HTMLResponse(render_night(gathered), headers=headers)
 
