@@ -72,3 +72,27 @@ def test_a_defective_run_that_was_set_active_is_refused_all_the_same(draft: Draf
     with draft.database.write() as conn:
         conn.execute(update(pfw_attempt).values(data_state="ACTIVE"))
     assert {check for check, _ in draft.wrong()} == {"marks"}
+
+
+def test_a_release_of_blessed_data_takes_what_a_person_has_blessed_and_nothing_else(database: Database) -> None:
+    with database.write() as conn:
+        for number, tile in ((1, "DES0001+0001"), (2, "DES0002+0001")):
+            attempt(conn, number, unit=tile, pipeline="coadd")
+            put(conn, number, f"{tile}_r1p01_g_coadd.fits", number, filetype="coadd", band="g", tilename=tile)
+    with database.read() as conn, pytest.raises(NotFoundError, match="nothing to release"):
+        select(conn, {"data_state": "ACTIVE"})
+    mark(database, "DES0001+0001", Mark.BLESSED)
+    with database.read() as conn:
+        assert len(select(conn, {}).files) == 2
+        blessed = select(conn, {"data_state": "ACTIVE"})
+        with pytest.raises(UsageError, match="data_state=JUNK"):
+            select(conn, {"data_state": "junk"})
+    assert [f.tilename for f in blessed.files] == ["DES0001+0001"] and blessed.text == "data_state=ACTIVE"
+    (left,) = blessed.omissions
+    assert (left.subject, left.reason) == (
+        "run DES0002+0001_r1p01",
+        "nobody has blessed it; see: desdm mark DES0002+0001_r1p01",
+    )
+    mark(database, "DES0001+0001", Mark.WITHDRAWN)
+    with database.read() as conn, pytest.raises(NotFoundError, match="nothing to release"):
+        select(conn, {"data_state": "ACTIVE"})

@@ -42,6 +42,9 @@ def _root(context: CommandContext, name: str) -> Path:
     flag_value="",
     help="Which data: tag=T, tilename=…, band=…; without it every good run of pipeline coadd.",
 )
+@click.option(
+    "--blessed", is_flag=True, help="Only runs that a person has blessed (desdm mark TILE blessed)."
+)
 @click.option("--empty", is_flag=True, help="Without data; tables are added by hand.")
 @click.option("--title", default="", help="Title, one line.")
 @click.option("--text", default="", help="What it is.")
@@ -57,6 +60,7 @@ def create(
     context: CommandContext,
     name: str,
     words: tuple[str, ...],
+    blessed: bool,
     empty: bool,
     title: str,
     text: str,
@@ -66,7 +70,10 @@ def create(
     reason: str,
     as_json: bool,
 ) -> None:
-    """Create release NAME, a draft, from blessed data; an erratum uses the selection of its release by default.
+    """Create release NAME, a draft, from runs that ended well; an erratum uses the selection of its release by default.
+
+    Data that are JUNK, marked defective or excluded are left out, and those of flagged runs until a person blesses them;
+    with --blessed only what a person has blessed is taken.
 
     What derives from a proprietary release, as an erratum or by the same files, is proprietary too, with its data rights,
     unless --public is given.
@@ -76,13 +83,15 @@ def create(
     from desdm.release.publish import find
     from desdm.release.select import again, parse
 
-    if empty and words:
-        raise UsageError("--empty takes no data; leave out --select or --empty")
+    if empty and (words or blessed):
+        raise UsageError("--empty takes no data; leave out --select and --blessed, or --empty")
     config, facility = context.facility.config, context.facility
     root, file_count, omission_count = _root(context, name), 0, 0
     conditions: dict[str, str] | None = None if empty else parse(words)
     if erratum_of is not None and not words and not empty:
         conditions = again(find(facility.database, erratum_of).selection)
+    if blessed and conditions is not None:
+        conditions = {**conditions, "data_state": "ACTIVE"}
     if conditions is None:
         release = verb.create_empty(
             facility.database,

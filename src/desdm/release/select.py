@@ -1,4 +1,4 @@
-"""Select blessed data for a release: products of coadd runs that ended well, by tag or any key of the archive."""
+"""Select data for a release: products of coadd runs that ended well, by tag, blessing or any key of the archive."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def again(text: str) -> dict[str, str] | None:
 
 
 #: Keys of a selection that say which runs may be taken; all others are keys of the archive.
-_SCOPE_KEYS = ("project", "campaign", "run_class")
+_SCOPE_KEYS = ("project", "campaign", "run_class", "data_state")
 
 
 def select(conn: Connection, conditions: Mapping[str, str], scope: Scope | None = None) -> Selection:
@@ -102,7 +102,8 @@ def select(conn: Connection, conditions: Mapping[str, str], scope: Scope | None 
     Parameters
     ----------
     conditions
-        Keys of the archive; further ``project``, ``campaign`` and ``run_class``, which overrule ``scope``.
+        Keys of the archive; further ``project``, ``campaign`` and ``run_class``, which overrule ``scope``, and
+        ``data_state``: with ACTIVE only runs that a person has blessed are taken.
     scope
         The runs that are production; None: ``survey`` runs of every project and campaign.
 
@@ -116,14 +117,19 @@ def select(conn: Connection, conditions: Mapping[str, str], scope: Scope | None 
     where = _scope(conditions, scope or Scope("", ""))
     keys = {key: value for key, value in conditions.items() if key not in _SCOPE_KEYS}
     runs = {run.id: run for run in store.runs_of(conn, "coadd")}
-    good = {run.id for run in runs.values() if run.blessed and _in_scope(run, where)}
+    state = _data_state(conditions)
+    good = {
+        run.id
+        for run in runs.values()
+        if run.blessed and _in_scope(run, where) and state in (None, run.data_state)
+    }
     defective = {number: defect.text for number, defect in defective_attempts(conn, sorted(good)).items()}
     good -= set(defective)
     query = {"filetype": ",".join(RELEASED), **_with_whole_tiles(keys)}
     selected = [
         _selected_file(file, "" if number is None or number not in runs else runs[number].name)
         for file in catalog.find(conn, query, scope=where, blessed=True)
-        if (number := file.pfw_attempt_id) in good or (number is None and "tag" in keys)
+        if (number := file.pfw_attempt_id) in good or (number is None and "tag" in keys and state is None)
     ]
     bad_files = defective_files(conn, [p.record.id for p in selected])
     marked = [p.record for p in selected if p.record.id in bad_files]
@@ -140,7 +146,7 @@ def select(conn: Connection, conditions: Mapping[str, str], scope: Scope | None 
         )
     chosen = {p.record.pfw_attempt_id for p in selected}
     omissions = [
-        Omission(f"run {runs[n].name}", defective.get(n) or _omission_reason(runs[n], keys, where))
+        Omission(f"run {runs[n].name}", defective.get(n) or _omission_reason(runs[n], conditions, where))
         for n in sorted(set(runs) - chosen)
     ]
     omissions += [Omission(r.name, bad_files[r.id].text) for r in marked]
@@ -161,6 +167,18 @@ def _superseded_products(conn: Connection, selected: Sequence[SelectedFile]) -> 
             others = {source_runs.get((record.filetype, tile, record.band), run) for tile in tiles} - {run}
             omissions += [Omission(record.name, f"that of run {other} stands") for other in sorted(others)]
     return omissions
+
+
+def _data_state(conditions: Mapping[str, str]) -> DataState | None:
+    """Return the data state that runs must have; None: any that may be released."""
+    if "data_state" not in conditions:
+        return None
+    name = conditions["data_state"].strip().upper()
+    if name != DataState.ACTIVE.value:
+        raise UsageError(
+            f"--select data_state={name}: there is ACTIVE only, which takes what a person has blessed"
+        )
+    return DataState.ACTIVE
 
 
 def _scope(conditions: Mapping[str, str], production: Scope) -> Scope:
@@ -254,11 +272,13 @@ def _omission_reason(run: store.RunFacts, conditions: Mapping[str, str], scope: 
         return "flagged: an operator has not marked its data ACTIVE"
     if run.state not in (AttemptState.DONE, AttemptState.FLAGGED):
         return f"it is {run.state.value}"
+    if run.data_state is not DataState.ACTIVE and _data_state(conditions) is not None:
+        return f"nobody has blessed it; see: desdm mark {run.name}"
     if not _in_scope(run, scope):
         return f"it is a {run.run_class.value} run of project {run.project}, campaign {run.campaign}"
-    text = " ".join(f"{key}={value}" for key, value in conditions.items())
+    text = " ".join(f"{key}={value}" for key, value in conditions.items() if key not in _SCOPE_KEYS)
     return (
         f"not selected ({text}), or a newer run of its tile stands"
-        if conditions
+        if text
         else "a newer run of its tile stands"
     )
