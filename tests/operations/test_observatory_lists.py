@@ -15,8 +15,10 @@ from desdm.facility import Facility, initialise
 from desdm.operations.dts import ArrivalStatus, arrival_status, import_list
 from desdm.operations.dts.model import ExpectedFile
 from desdm.operations.dts.observatory import read_list
+from desdm.operations.nightreport import gather_night
 from desdm.schema.database import Database
 from desdm.schema.operationstates import DeliveryState
+from tests.operations.test_acceptance import PRODUCTION
 from tests.support.deliveries import NIGHT, raw_frame, receiver
 from tests.support.queuenight import desdm
 
@@ -160,3 +162,24 @@ def test_deliveries_come_in_pages_in_order_of_arrival_each_once(tmp_path: Path) 
     assert (numbers, pages) == ([one.id for one in taken], 3)
     whole = desdm(home, "dts", "status", "--nite", NIGHT)
     assert ([one["id"] for one in whole["deliveries"]], whole["next"]) == (numbers, None)
+
+
+def test_the_report_on_a_night_counts_missing_files_and_problems_as_the_status_does(
+    database: Database, archive: Archive, tmp_path: Path
+) -> None:
+    """One arrived, one is quarantined, one has no header that tells its night, one is not marked as delivered."""
+    put(database, tmp_path / "list.csv", LIST)
+    taker = receiver(database, archive, tmp_path / "home", NOW)
+    (tmp_path / "DECam_00150004.fits").write_bytes(b"<html>404</html>")
+    files = [
+        raw_frame(tmp_path, 150001),
+        raw_frame(tmp_path, 150002, images=3),
+        tmp_path / "DECam_00150004.fits",
+    ]
+    taker.accept([(path, None) for path in files], "ctio")
+    (night,) = arrival_status(database, now=NOW, nite=NIGHT).nights
+    with database.read() as conn:
+        report = gather_night(conn, NIGHT, PRODUCTION)
+    assert (night.expected, night.missing) == (4, 2)
+    assert (report.arrived.expected, report.arrived.missing) == (4, 2)
+    assert [p.subject_kind for p in report.problems] == ["delivery", "delivery"]

@@ -74,7 +74,9 @@ def test_a_defective_run_that_was_set_active_is_refused_all_the_same(draft: Draf
     assert {check for check, _ in draft.wrong()} == {"marks"}
 
 
-def test_a_release_of_blessed_data_takes_what_a_person_has_blessed_and_nothing_else(database: Database) -> None:
+def test_a_release_of_blessed_data_takes_what_a_person_has_blessed_and_nothing_else(
+    database: Database,
+) -> None:
     with database.write() as conn:
         for number, tile in ((1, "DES0001+0001"), (2, "DES0002+0001")):
             attempt(conn, number, unit=tile, pipeline="coadd")

@@ -14,7 +14,7 @@ from desdm.operations.dts.model import Delivery, ExpectedFile, ListedFile, Night
 from desdm.schema.database import Database
 from desdm.schema.operationstates import DeliveryState
 
-__all__ = ["ALLOWANCE_H", "NITES", "ArrivalStatus", "arrival_status", "status_of_nites"]
+__all__ = ["ALLOWANCE_H", "NITES", "ArrivalStatus", "arrival_status", "listed_and_missing", "status_of_nites"]
 
 #: Hours after the time at which a file is expected before it counts as late.
 ALLOWANCE_H = 12.0
@@ -126,6 +126,25 @@ def status_of_nites(
     return ArrivalStatus(now, tuple(nights), tuple(deliveries), tuple(expected))
 
 
+def listed_and_missing(conn: Connection, nite: str) -> tuple[int, int]:
+    """Return how many files of a night are listed, and how many of these are missing: delivered, and not in the archive."""
+    lists = store.listed_files(conn, [nite])
+    names = {file.filename for file in lists}
+    best = _best(store.deliveries_of_nites(conn, [nite], names, unknown=False)) if lists else {}
+    archived = store.archived_names(conn, names)
+    missing = [
+        file
+        for file in lists
+        if file.delivered and not _is_there(best.get(file.filename), file.filename in archived)
+    ]
+    return len(lists), len(missing)
+
+
+def _is_there(delivery: Delivery | None, archived: bool) -> bool:
+    """Tell whether a file is in the archive: by its name, or by the delivery that came farthest."""
+    return archived or (delivery is not None and delivery.state is DeliveryState.INGESTED)
+
+
 def _best(deliveries: Iterable[Delivery]) -> dict[str, Delivery]:
     """Return the delivery of each file that has come farthest, of those the first."""
     best: dict[str, Delivery] = {}
@@ -141,7 +160,7 @@ def _expected(
 ) -> ExpectedFile:
     """Return what became of a file on a list; one that was ingested without a delivery is in the archive all the same."""
     state = DeliveryState.EXPECTED if delivery is None else delivery.state
-    there = archived or state is DeliveryState.INGESTED
+    there = _is_there(delivery, archived)
     if there:
         state = DeliveryState.INGESTED
     # A file that a person ingested without a delivery has no time of arrival.

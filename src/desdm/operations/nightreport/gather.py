@@ -13,6 +13,7 @@ from desdm.archive.model import Scope
 from desdm.archive.store import attempt_names
 from desdm.errors import NotFoundError
 from desdm.operations.arrival import arrivals
+from desdm.operations.dts.status import listed_and_missing
 from desdm.operations.nightreport import store
 from desdm.operations.nightreport.cadence import cadence
 from desdm.operations.nightreport.model import (
@@ -58,7 +59,7 @@ def gather_night(
     """
     raw = arrivals(conn, nite)
     delivered = store.deliveries(conn, nite)
-    listed, missing = store.expected(conn, nite)
+    listed, missing = listed_and_missing(conn, nite)
     if not (raw or delivered or listed):
         raise NotFoundError(f"nothing has arrived of night {nite}, and nothing is expected")
     numbers = sorted({a.expnum for a in raw if not a.calibration})
@@ -83,7 +84,7 @@ def gather_night(
         {verdict.value: counts.get(verdict.value, 0) for verdict in Verdict},
         _times(conn, nite, exposures, runs, scope.campaign),
         tuple(store.calibrations(conn, nite, [run.id for run in runs if run.pipeline == "firstcut"])),
-        tuple(store.problems(conn, subjects, ids)),
+        tuple(store.problems(conn, nite, subjects, ids)),
         tuple(exposures),
         cadence(field_statuses(conn, scope) if fields is None else fields, nite),
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, case, func, or_, select
+from sqlalchemy import Connection, String, and_, cast, func, or_, select
 
 from desdm.archive.store.common import among, packed
 from desdm.operations.nightreport.model import CalibrationUse, Loss, ProblemOfNight
@@ -23,6 +23,7 @@ from desdm.schema import (
 )
 from desdm.schema.arrival import delivery, delivery_expected, ops_propid
 from desdm.schema.entries import logbook
+from desdm.schema.operationstates import SubjectKind
 from desdm.schema.queue import ops_auto_queue
 from desdm.schema.runname import RunName
 
@@ -32,7 +33,6 @@ __all__ = [
     "calibrations",
     "cpu_seconds",
     "deliveries",
-    "expected",
     "ingest_times",
     "losses",
     "problems",
@@ -66,15 +66,6 @@ def deliveries(conn: Connection, nite: str) -> dict[str, int]:
     """Return the deliveries of a night by state."""
     query = select(delivery.c.state, func.count()).where(delivery.c.nite == nite).group_by(delivery.c.state)
     return {str(state): int(count) for state, count in conn.execute(query)}
-
-
-def expected(conn: Connection, nite: str) -> tuple[int, int]:
-    """Return how many files of a night are listed, and how many of these have no delivery."""
-    e, d = delivery_expected.c, delivery.c
-    arrived = select(d.id).where(d.filename == e.filename, d.source == e.source).exists()
-    query = select(func.count(), func.sum(case((arrived, 0), else_=1))).where(e.nite == nite)
-    listed, missing = conn.execute(query).one()
-    return int(listed), int(missing or 0)
 
 
 def raw_files(conn: Connection, nite: str) -> list[RawFile]:
@@ -194,24 +185,34 @@ def _age(earlier: str, later: str) -> int | None:
     return (datetime.strptime(later, "%Y%m%d") - begin).days
 
 
-def problems(conn: Connection, subjects: Sequence[str], attempts: Sequence[int]) -> list[ProblemOfNight]:
-    """Return the open problems of subjects and attempts, oldest first.
+def problems(
+    conn: Connection, nite: str, subjects: Sequence[str], attempts: Sequence[int]
+) -> list[ProblemOfNight]:
+    """Return the open problems of subjects, attempts and deliveries of a night, oldest first.
 
     Parameters
     ----------
     conn
         The database.
+    nite
+        The night.
     subjects
         Names of the night, its exposures and its runs.
     attempts
         Numbers of the runs.
     """
     p = problem.c
+    # A delivery is named by its number, which another kind of subject may have as its name.
+    listed = select(delivery_expected.c.filename).where(delivery_expected.c.nite == nite)
+    numbers = select(cast(delivery.c.id, String)).where(
+        or_(delivery.c.nite == nite, delivery.c.filename.in_(listed))
+    )
+    of_delivery = and_(p.subject_kind == SubjectKind.DELIVERY.value, p.subject.in_(numbers))
     query = (
         select(p.id, p.subject_kind, p.subject, p.severity, p.state, p.title, p.text)
         .where(
             p.closed_at.is_(None),
-            or_(among(conn, p.subject), among(conn, p.pfw_attempt_id, "attempts")),
+            or_(among(conn, p.subject), among(conn, p.pfw_attempt_id, "attempts"), of_delivery),
         )
         .order_by(p.id)
     )
