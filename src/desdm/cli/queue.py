@@ -62,6 +62,7 @@ def list_(
         rows = store.find_rows(conn, states=wanted, nite=nite or "", limit=limit)
         counts = store.count_states(conn)
         lease = current_lease(conn, LEASE)
+    production = context.facility.config.campaign
     document = {
         "runner": None if lease is None else lease.holder,
         "counts": {state.value: count for state, count in counts.items()},
@@ -74,7 +75,7 @@ def list_(
             [
                 (
                     row.unitname,
-                    row.pipeline,
+                    row.pipeline if row.campaign == production else f"{row.pipeline} of {row.campaign}",
                     row.state.value,
                     row.rank,
                     row.due_at,

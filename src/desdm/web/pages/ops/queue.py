@@ -67,6 +67,7 @@ def routes(services: Services) -> list[BaseRoute]:
             "ops/queue.html",
             refusal.status,
             q=queue,
+            campaign=services.config.campaign,
             nite=nite,
             state=state,
             unit=unit,
