@@ -23,8 +23,8 @@ class SentForms:
         self._lock = Lock()
         self._taken: OrderedDict[str, float] = OrderedDict()
 
-    def take(self, path: str, fields: Mapping[str, str]) -> None:
-        """Take a form.
+    def take(self, path: str, fields: Mapping[str, str]) -> str:
+        """Take a form, and return its key; empty for one that no page has.
 
         Parameters
         ----------
@@ -39,7 +39,7 @@ class SentForms:
             The same form of the same page was sent before.
         """
         if "." not in fields.get("csrf", ""):
-            return  # sent by a program, not from a page
+            return ""  # sent by a program, not from a page
         text = repr((path, sorted(fields.items())))
         key, now = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(), time.monotonic()
         with self._lock:
@@ -52,3 +52,9 @@ class SentForms:
                     "this form was sent already, and was done once; load the page again to see what it did"
                 )
             self._taken[key] = now
+        return key
+
+    def forget(self, key: str) -> None:
+        """Forget a form that was refused."""
+        with self._lock:
+            self._taken.pop(key, None)

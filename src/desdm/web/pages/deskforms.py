@@ -26,17 +26,29 @@ __all__ = ["Form", "Refusal", "filters", "perform", "posted", "query_of"]
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
 #: Fields of a form: a page shows 100 rows to choose from.
 _MOST_FIELDS = 250
-#: Control characters but tab and ends of lines, and those that turn the reading order (Unicode Bidirectional Algorithm).
-_CONTROL = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f\\u202a-\\u202e\\u2066-\\u2069]")
+#: Control characters but tab, ends of lines and escape, which is shown as text; and those that turn the reading order
+#: (Unicode Bidirectional Algorithm).
+_CONTROL = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1a\\x1c-\\x1f\\x7f\\u202a-\\u202e\\u2066-\\u2069]")
 _SENT = SentForms()
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The fields of a form that was sent; ``rows``: numbers of the rows that were chosen."""
+    """The fields of a form that was sent.
+
+    Attributes
+    ----------
+    fields
+        Values by name.
+    rows
+        Numbers of the rows that were chosen.
+    key
+        By which it is known among those that were sent; empty: it was sent by a program.
+    """
 
     fields: Mapping[str, str]
     rows: tuple[int, ...] = ()
+    key: str = ""
 
     def text(self, name: str) -> str:
         """Return a field without surrounding blanks; empty if it was not sent."""
@@ -108,9 +120,9 @@ async def posted(request: Request) -> Form:
         if found := _CONTROL.search(str(value)):
             raise UsageError(f"{name}: the character U+{ord(found[0]):04X} is no text; leave it out")
     repeated = {f"{name}:{n}": str(value) for n, (name, value) in enumerate(form.multi_items())}
-    _SENT.take(request.url.path, {**repeated, "csrf": str(form.get("csrf", ""))})
+    key = _SENT.take(request.url.path, {**repeated, "csrf": str(form.get("csrf", ""))})
     rows = [int(value) for value in map(str, form.getlist("row")) if _WHOLE.fullmatch(value)]
-    return Form({name: str(value) for name, value in form.items() if name != "csrf"}, tuple(rows))
+    return Form({name: str(value) for name, value in form.items() if name != "csrf"}, tuple(rows), key)
 
 
 async def perform(
@@ -139,6 +151,8 @@ async def perform(
         except AccessDenied:
             raise
         except DesdmError as err:
+            # Nothing was done: the same form may be sent again, for instance by loading the page again.
+            _SENT.forget(form.key)
             return show(Refusal.of(err, form))
         return RedirectResponse(target, 303)
 
