@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from sqlalchemy import insert
 from desdm.errors import UsageError
 from desdm.operations.acceptance import set_verdict
 from desdm.operations.nightreport import gather_night, render_night
-from desdm.operations.nightreport.cadence import cadence
+from desdm.operations.nightreport.cadence import Cadences, cadence
 from desdm.operations.nightreport.model import BandCadence, CalibrationUse, Pace
+from desdm.operations.surveytable.current import current_table, known_table
 from desdm.operations.surveytable.model import Field, FieldStatus, Pointing
 from desdm.operations.surveytable.plan import import_fields, read_fields
 from desdm.schema import pfw_calibration
@@ -98,6 +100,37 @@ def test_bands_and_seasons_stand_apart_and_those_that_are_not_due_are_left_out()
     assert told == [("", "r", 0, False), ("Y0", "r", 1, False), ("Y1", "g", 0, True), ("Y1", "z", 0, True)]
     assert [row.season for row in cadence(fields, "20121113")] == ["", "Y1", "Y1"]
     assert cadence([], "20121112") == ()
+
+
+def test_rows_of_a_table_are_kept_until_there_is_another() -> None:
+    cadences = Cadences()
+    fields = (status("A", 1.0, ("20121112", 0.5)),)
+    first = cadences.of(fields, "20121112")
+    assert first == cadence(fields, "20121112") and cadences.of(fields, "20121112") is first
+    assert cadences.of(fields, "20121113") == cadence(fields, "20121113")
+    other = (status("A", 1.0, ("20121112", 0.25)),)
+    assert cadences.of(other, "20121112")[0].gain == 0.25
+    assert cadences.of((), "20121112") == ()
+
+
+def test_a_page_does_not_wait_for_the_table_and_a_reader_of_now_gets_it_anew(
+    database: Database, tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan.csv"
+    plan.write_text(PLAN)
+    later: list[Callable[[], object]] = []
+    assert known_table(database, PRODUCTION, later.append) is None
+    later.pop()()
+    known = known_table(database, PRODUCTION, later.append)
+    assert known is not None and known.table.fields == () and not later
+    assert current_table(database, PRODUCTION) is known
+    with database.write() as conn:
+        import_fields(conn, plan, who="mary", reason="year 1")
+    # The last table stands for a minute; who asks for that of now waits for it.
+    assert known_table(database, PRODUCTION, later.append) is known and not later
+    assert len(current_table(database, PRODUCTION).table.fields) == 2
+    again = known_table(database, PRODUCTION, later.append)
+    assert again is not None and len(again.table.fields) == 2
 
 
 PLAN = """hex,tiling,band,ra,dec,exptime,t_eff_goal,season,season_begin,season_end

@@ -13,9 +13,9 @@ from desdm.framework.watch.store import RunRow, runs
 from desdm.operations.desk import store
 from desdm.operations.lease import current_lease
 from desdm.operations.nightreport import NightReport, gather_night
+from desdm.operations.nightreport.gather import CadenceOf
 from desdm.operations.nightreport.model import ExposureOfNight
 from desdm.operations.queue.model import LEASE
-from desdm.operations.surveytable.model import FieldStatus
 from desdm.schema.operationstates import QueueState
 from desdm.schema.states import AttemptState, Verdict
 from desdm.survey.bands import band_order
@@ -70,9 +70,7 @@ class Tonight:
     coverage: tuple[BandCoverage, ...]
 
 
-def gather_tonight(
-    conn: Connection, nite: str, scope: Scope, fields: Sequence[FieldStatus] | None = None
-) -> Tonight:
+def gather_tonight(conn: Connection, nite: str, scope: Scope, cadence_of: CadenceOf | None = None) -> Tonight:
     """Gather what operators look at in the night.
 
     Parameters
@@ -83,13 +81,13 @@ def gather_tonight(
         Night, YYYYMMDD; empty: the newest with data.
     scope
         Attempts that are production.
-    fields
-        Rows of the survey table, where they are known already.
+    cadence_of
+        As of `gather_night`.
     """
     nite = nite or store.newest_nite(conn)
     near = store.near_nites(conn, nite)
     try:
-        report = gather_night(conn, nite, scope, fields) if nite else None
+        report = gather_night(conn, nite, scope, cadence_of) if nite else None
     except NotFoundError:
         report = None
     lease = current_lease(conn, LEASE)

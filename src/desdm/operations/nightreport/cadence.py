@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 
 from desdm.operations.nightreport.model import BandCadence, Pace
 from desdm.operations.surveytable.model import Field, FieldStatus
 from desdm.survey.bands import band_order
 
-__all__ = ["cadence"]
+__all__ = ["Cadences", "cadence"]
+
+#: Nights of which the rows of one table are kept.
+_NIGHTS = 16
+
+
+class Cadences:
+    """Rows of nights from the newest survey table, computed once for many requests."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Sequence[FieldStatus], dict[str, tuple[BandCadence, ...]]] = ((), {})
+
+    def of(self, fields: Sequence[FieldStatus], nite: str) -> tuple[BandCadence, ...]:
+        """Return the rows of a night, as of `cadence`; the fields of one table are the same object."""
+        last = self._last
+        if last[0] is not fields:
+            self._last = last = (fields, {})
+        known = last[1].get(nite)
+        if known is None:
+            known = cadence(fields, nite)
+            if len(last[1]) < _NIGHTS:
+                last[1][nite] = known
+        return known
 
 
 def cadence(fields: Iterable[FieldStatus], nite: str) -> tuple[BandCadence, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -18,26 +18,29 @@ from desdm.operations.nightreport import store
 from desdm.operations.nightreport.cadence import cadence
 from desdm.operations.nightreport.model import (
     Arrivals,
+    BandCadence,
     ExposureOfNight,
     NightReport,
     ProcessedRows,
     TimeAccount,
 )
 from desdm.operations.surveytable.coverage import field_statuses
-from desdm.operations.surveytable.model import FieldStatus
 from desdm.quality.qa.verdict import verdicts
 from desdm.schema.evaluation import EvaluationRow
 from desdm.schema.states import AttemptState, Verdict
 from desdm.schema.store import exposure_name
 
-__all__ = ["gather_night"]
+__all__ = ["CadenceOf", "gather_night"]
+
+#: Returns the cadence of a night.
+CadenceOf = Callable[[str], tuple[BandCadence, ...]]
 
 #: Day 0 of Modified Julian Dates.
 _MJD = datetime(1858, 11, 17)
 
 
 def gather_night(
-    conn: Connection, nite: str, scope: Scope, fields: Sequence[FieldStatus] | None = None
+    conn: Connection, nite: str, scope: Scope, cadence_of: CadenceOf | None = None
 ) -> NightReport:
     """Gather what the record says of a night.
 
@@ -49,8 +52,8 @@ def gather_night(
         Night, YYYYMMDD.
     scope
         Attempts that are production.
-    fields
-        Rows of the survey table, where they are known already; None: they are computed.
+    cadence_of
+        Returns the cadence of a night, where the survey table is known already; None: the table is computed.
 
     Raises
     ------
@@ -86,7 +89,7 @@ def gather_night(
         tuple(store.calibrations(conn, nite, [run.id for run in runs if run.pipeline == "firstcut"])),
         tuple(store.problems(conn, nite, subjects, ids)),
         tuple(exposures),
-        cadence(field_statuses(conn, scope) if fields is None else fields, nite),
+        cadence_of(nite) if cadence_of else cadence(field_statuses(conn, scope), nite),
     )
 
 

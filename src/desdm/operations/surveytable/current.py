@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from weakref import WeakKeyDictionary
@@ -14,7 +15,7 @@ from desdm.operations.surveytable.model import Coverage
 from desdm.operations.surveytable.pagestore import state_of_record
 from desdm.schema.database import Database
 
-__all__ = ["CurrentTable", "current_table"]
+__all__ = ["CurrentTable", "current_table", "known_table"]
 
 #: Seconds after which the table is computed again although no number of a row has changed: states of runs have none.
 _KEEP = 60.0
@@ -54,6 +55,35 @@ _KEEPERS: WeakKeyDictionary[Database, _Keeper] = WeakKeyDictionary()
 _KEEPERS_LOCK = threading.Lock()
 
 
+def known_table(
+    database: Database, scope: Scope, background: Callable[[Callable[[], object]], object]
+) -> CurrentTable | None:
+    """Return the last survey table of this process at once; None if there is none yet.
+
+    In the night the record changes all the time: a page that is looked at again and again must not wait for the table.
+
+    Parameters
+    ----------
+    database
+        Database of the installation.
+    scope
+        Attempts that are production.
+    background
+        Runs a function later; it is called if there is no table, or the last one is older than a minute.
+    """
+    keeper = _keeper(database)
+    last = keeper.last if keeper.last is not None and keeper.last.scope == scope else None
+    if (last is None or time.monotonic() - last.made_at > _KEEP) and not keeper.lock.locked():
+        background(lambda: current_table(database, scope))
+    return last
+
+
+def _keeper(database: Database) -> _Keeper:
+    """Return the keeper of the table of a database."""
+    with _KEEPERS_LOCK:
+        return _KEEPERS.setdefault(database, _Keeper())
+
+
 def current_table(database: Database, scope: Scope) -> CurrentTable:
     """Return the survey table of now.
 
@@ -64,8 +94,7 @@ def current_table(database: Database, scope: Scope) -> CurrentTable:
     scope
         Attempts that are production.
     """
-    with _KEEPERS_LOCK:
-        keeper = _KEEPERS.setdefault(database, _Keeper())
+    keeper = _keeper(database)
     with database.read() as conn:
         state = state_of_record(conn)
     if (last := keeper.fresh(scope, state)) is not None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 
 from desdm.archive.model import Scope
 from desdm.operations.desk.tonight import Tonight, gather_tonight
-from desdm.operations.nightreport import gather_night, render_night
+from desdm.operations.nightreport import Cadences, gather_night, render_night
 from desdm.operations.report.pageparts import page_policy
-from desdm.operations.surveytable.current import current_table
+from desdm.operations.surveytable.current import current_table, known_table
 from desdm.schema.operationstates import SubjectKind
 from desdm.schema.subjects import parse_subject
 from desdm.services.context import Services
@@ -31,15 +33,17 @@ _MOST = 40
 def routes(services: Services) -> list[BaseRoute]:
     """Routes of the page and of the report."""
     scope = Scope(services.config.project, services.config.campaign)
+    cadences = Cadences()
 
     async def show(request: Request) -> Response:
         nite = checked_nite(filters(request, OPS).text("NITE"))
 
         def make() -> Response:
-            fields = current_table(services.database, scope).table.fields
+            known = known_table(services.database, scope, services.pool.submit)
+            fields = known.table.fields if known else ()
             with services.database.read() as conn:
-                tonight = gather_tonight(conn, nite, scope, fields)
-            return _page(request, tonight)
+                tonight = gather_tonight(conn, nite, scope, lambda n: cadences.of(fields, n))
+            return _page(request, tonight, known.as_of if known else None)
 
         return await run_blocking(services, make)
 
@@ -49,7 +53,7 @@ def routes(services: Services) -> list[BaseRoute]:
         def make() -> Response:
             fields = current_table(services.database, scope).table.fields
             with services.database.read() as conn:
-                gathered = gather_night(conn, nite, scope, fields)
+                gathered = gather_night(conn, nite, scope, lambda n: cadences.of(fields, n))
             headers = {"Cache-Control": "no-store", "desdm-policy": page_policy()}
             return HTMLResponse(render_night(gathered), headers=headers)
 
@@ -64,7 +68,7 @@ def checked_nite(nite: str) -> str:
     return parse_subject(nite, SubjectKind.NITE).name if nite else ""
 
 
-def _page(request: Request, tonight: Tonight) -> Response:
+def _page(request: Request, tonight: Tonight, cadence_as_of: datetime | None) -> Response:
     """Render the page."""
     exposures = tonight.report.exposures if tonight.report else ()
     plots = night_plots(exposures)
@@ -80,4 +84,5 @@ def _page(request: Request, tonight: Tonight) -> Response:
         uplot=UPLOT.is_installed(),
         newest=newest,
         total=len(exposures),
+        cadence_as_of=cadence_as_of,
     )
