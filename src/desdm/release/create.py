@@ -17,7 +17,6 @@ from desdm.errors import ConflictError, NotFoundError, UsageError
 from desdm.modes import make_private
 from desdm.release import store
 from desdm.release.exclusive import exclusive
-from desdm.query.adql.parse.reader import STRUCTURAL
 from desdm.release.model import Release
 from desdm.release.rights import check_names, inheritance
 from desdm.release.select import Selection, select
@@ -96,8 +95,6 @@ def create_empty(
             f"release {name!r}: at most 32 letters, digits and _, a letter first, and no schema of the services "
             f"({', '.join(sorted(_RESERVED))}): the name is the tables' schema in ADQL"
         )
-    if name.upper() in STRUCTURAL:
-        raise UsageError(f"{name} is a reserved word of ADQL; give the release another name")
     if proprietary and public:
         raise UsageError("a release is --proprietary or --public, not both")
     draft = Release(
