@@ -491,31 +491,32 @@ def blocked(r: Rehearsal, sky: Sky) -> None:
     """A problem of a raw flat, five files above the tile, blocks a release; one degrades it, one is a nuisance."""
     r.act = "block"
     raw = sky.flats[0]
-    r.run("release", "create", "FULL")
-    picked = json.loads((r.home / "releases" / "FULL" / "docs" / "selection.json").read_text("utf-8"))[
+    r.run("release", "create", "FULL", statuses=(2,))
+    r.run("release", "create", "WHOLE")
+    picked = json.loads((r.home / "releases" / "WHOLE" / "docs" / "selection.json").read_text("utf-8"))[
         "files"
     ]
     (run,) = {f["run"] for f in picked}
     r.state("the newest coadd is taken", r.contents(run), sky.images())
     opened = r.ask("problem", "open", "file", raw, "rows are shifted", "--severity", "block")
     number = str(opened["problem"])
-    checks = r.ask("release", "validate", "FULL", statuses=(0, 1, 2))
+    checks = r.ask("release", "validate", "WHOLE", statuses=(0, 1, 2))
     (refusal,) = [c["subject"] for c in checks if c["outcome"] == "error"]
     path = refusal.partition("path: ")[2].split(" <- ")
     r.state("the release is refused with the path to the raw flat", path[-1], raw)
     kinds = [next((kind for kind, name in _CHAIN if name.fullmatch(step)), step) for step in path]
     r.state("its steps are those of the pipelines", " <- ".join(kinds), " <- ".join(k for k, _ in _CHAIN))
     r.state("each step of it is an edge of the lineage", _is_lineage(r, path), True)
-    refused = r.run("release", "publish", "FULL", statuses=(1, 2, 4))
+    refused = r.run("release", "publish", "WHOLE", statuses=(1, 2, 4))
     listed = {x["release"] for x in r.ask("release", "list") if x["state"] == "published"}
-    r.state("it is not published", "FULL" in listed or "published" in refused, False)
+    r.state("it is not published", "WHOLE" in listed or "published" in refused, False)
     tile = run.rpartition("_r")[0]
     r.run("mark", tile, "blessed", "--own", "--reason", "looks well", statuses=(1, 2, 4))
     r.state("its tile cannot be blessed", r.ask("show", run)["data_state"], "NEW")
     r.run("problem", "open", "nite", sky.tag.rpartition("_")[2], "twilight glow", "--severity", "degrade")
     r.run("problem", "open", "nite", sky.tag.rpartition("_")[2], "a slow disk", "--severity", "nuisance")
     r.run("problem", "fix", number, "--reason", "the controller was restarted")
-    checks = r.ask("release", "validate", "FULL", statuses=(0, 1, 2))
+    checks = r.ask("release", "validate", "WHOLE", statuses=(0, 1, 2))
     r.state(
         "fixed, and still open: still refused",
         [c["check"] for c in checks if c["outcome"] == "error"],
@@ -524,8 +525,8 @@ def blocked(r: Rehearsal, sky: Sky) -> None:
     r.run("problem", "close", number, "rows are right", "--evidence", f"run:{run}")
     r.run("mark", tile, "blessed", "--own", "--reason", "looks well")
     r.state("closed with evidence: the tile is blessed", r.ask("show", run)["data_state"], "ACTIVE")
-    r.run("release", "publish", "FULL")
-    notes = _notes(r, "FULL")
+    r.run("release", "publish", "WHOLE")
+    notes = _notes(r, "WHOLE")
     inside = notes.partition("What was dropped")[0]
     r.state("the notes list every exposure", {e for e in sky.good if f"D{e:08d}" in inside}, set(sky.good))
     known = notes.partition("Known problems")[2]
