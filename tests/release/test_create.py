@@ -283,6 +283,15 @@ def test_a_name_that_could_be_no_schema_is_refused(name: str, sqlite: Database, 
         create_empty(sqlite, tmp_path / "x", name, who="me")
 
 
+@pytest.mark.parametrize("name", ["FULL", "union", "Select", "left"])
+def test_a_reserved_word_of_adql_is_refused_before_anything_is_made(
+    name: str, sqlite: Database, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=f"{name} is a reserved word of ADQL"):
+        create_empty(sqlite, tmp_path / "x", name, who="me")
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_name_stands_once_and_an_erratum_corrects_what_is_published(
     database: Database, tmp_path: Path
 ) -> None:

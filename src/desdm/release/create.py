@@ -22,6 +22,7 @@ from desdm.release.rights import check_names, inheritance
 from desdm.release.select import Selection, select
 from desdm.release.selection import write_selection
 from desdm.release.steps import BuildContext, Step
+from desdm.schema.adqlwords import STRUCTURAL
 from desdm.schema.database import Database
 from desdm.schema.states import EventKind, ReleaseState
 from desdm.schema.store import record_event
@@ -95,6 +96,8 @@ def create_empty(
             f"release {name!r}: at most 32 letters, digits and _, a letter first, and no schema of the services "
             f"({', '.join(sorted(_RESERVED))}): the name is the tables' schema in ADQL"
         )
+    if name.upper() in STRUCTURAL:
+        raise UsageError(f"{name} is a reserved word of ADQL; give the release another name")
     if proprietary and public:
         raise UsageError("a release is --proprietary or --public, not both")
     draft = Release(

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from desdm.accounts.model import Action, Caller
 from desdm.errors import AccessDenied, ConflictError, LimitExceeded, LimitKind, NotFoundError, UsageError
-from desdm.query.adql.parse.reader import STRUCTURAL
 from desdm.release.model import ReleaseColumn
+from desdm.schema.adqlwords import STRUCTURAL
 from desdm.services.context import Services
 from desdm.services.limits import limits_of
 from desdm.services.mydb import store

@@ -9,74 +9,12 @@ from desdm.errors import QueryError
 from desdm.query.adql.parse.nodes import Ident
 from desdm.query.adql.parse.otherdialects import word_advice
 from desdm.query.adql.parse.tokens import Kind, Place, Token, tokens
+from desdm.schema.adqlwords import STRUCTURAL
 
-__all__ = ["DEEPEST", "STRUCTURAL", "Reader"]
+__all__ = ["DEEPEST", "Reader"]
 
 #: Largest depth of nested parentheses, functions and queries.
 DEEPEST = 40
-
-#: Key words that are never names. Other reserved words are accepted as names of columns and aliases, since catalogues do
-#: have a column ``distance``.
-STRUCTURAL = frozenset(
-    [
-        "ALL",
-        "AND",
-        "ANY",
-        "AS",
-        "ASC",
-        "BETWEEN",
-        "BY",
-        "CASE",
-        "CAST",
-        "CROSS",
-        "DESC",
-        "DISTINCT",
-        "ELSE",
-        "END",
-        "ESCAPE",
-        "EXCEPT",
-        "EXISTS",
-        "FETCH",
-        "FOR",
-        "FROM",
-        "FULL",
-        "GROUP",
-        "HAVING",
-        "ILIKE",
-        "IN",
-        "INNER",
-        "INTERSECT",
-        "INTO",
-        "IS",
-        "JOIN",
-        "LEFT",
-        "LIKE",
-        "LIMIT",
-        "NATURAL",
-        "NOT",
-        "NULL",
-        "OFFSET",
-        "ON",
-        "OR",
-        "ORDER",
-        "OUTER",
-        "QUALIFY",
-        "RETURNING",
-        "RIGHT",
-        "SELECT",
-        "SOME",
-        "TABLE",
-        "THEN",
-        "TOP",
-        "UNION",
-        "USING",
-        "VALUES",
-        "WHEN",
-        "WHERE",
-        "WINDOW",
-        "WITH",
-    ]
-)
 
 
 class Reader:

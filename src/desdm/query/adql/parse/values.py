@@ -7,8 +7,9 @@ from collections.abc import Callable
 from desdm.query.adql.parse import aggregates, nodes
 from desdm.query.adql.parse.nodes import Expression
 from desdm.query.adql.parse.otherdialects import function_advice
-from desdm.query.adql.parse.reader import STRUCTURAL, Reader
+from desdm.query.adql.parse.reader import Reader
 from desdm.query.adql.parse.tokens import Kind
+from desdm.schema.adqlwords import STRUCTURAL
 
 __all__ = ["Values"]
 

@@ -1,0 +1,68 @@
+"""Key words of ADQL that no schema or table can have as its name."""
+
+from __future__ import annotations
+
+__all__ = ["STRUCTURAL"]
+
+#: Key words that are never names. Other reserved words are accepted as names of columns and aliases, since catalogues do
+#: have a column ``distance``.
+STRUCTURAL = frozenset(
+    [
+        "ALL",
+        "AND",
+        "ANY",
+        "AS",
+        "ASC",
+        "BETWEEN",
+        "BY",
+        "CASE",
+        "CAST",
+        "CROSS",
+        "DESC",
+        "DISTINCT",
+        "ELSE",
+        "END",
+        "ESCAPE",
+        "EXCEPT",
+        "EXISTS",
+        "FETCH",
+        "FOR",
+        "FROM",
+        "FULL",
+        "GROUP",
+        "HAVING",
+        "ILIKE",
+        "IN",
+        "INNER",
+        "INTERSECT",
+        "INTO",
+        "IS",
+        "JOIN",
+        "LEFT",
+        "LIKE",
+        "LIMIT",
+        "NATURAL",
+        "NOT",
+        "NULL",
+        "OFFSET",
+        "ON",
+        "OR",
+        "ORDER",
+        "OUTER",
+        "QUALIFY",
+        "RETURNING",
+        "RIGHT",
+        "SELECT",
+        "SOME",
+        "TABLE",
+        "THEN",
+        "TOP",
+        "UNION",
+        "USING",
+        "VALUES",
+        "WHEN",
+        "WHERE",
+        "WINDOW",
+        "WITH",
+    ]
+)
