@@ -143,7 +143,7 @@ def test_a_run_is_marked_in_either_order_and_its_files_are_told_of(desdm: Caller
         assert (status, said) == (0, "no such file; desdm files lists all\n")
         # The run has one log.
         status, said = desdm("files", "--filetype", "log")
-        assert (status, said) == (0, "no such file; 1 of JUNK runs are hidden: --all\n")
+        assert (status, said) == (0, "no such file; 1 that are JUNK or defective are hidden: --all\n")
         assert RUN in desdm("files", "--filetype", "log", "--all")[1]
     finally:
         assert desdm("mark", RUN, "active", "--reason", "it was none")[0] == 0

@@ -218,7 +218,10 @@ class _Judge:
             mine = [
                 p
                 for p in self.got.problems
-                if p["subject"] == trouble["filename"] and p["opened_by"] == "dts" and word in p["text"]
+                if row is not None
+                and (p["subject_kind"], p["subject"]) == ("delivery", str(row["id"]))
+                and p["opened_by"] == "dts"
+                and word in p["text"]
             ]
             self.known_problems |= {p["id"] for p in mine}
             expected, found = f"{expected}, a problem", f"{found}, {len(mine)} problem"
