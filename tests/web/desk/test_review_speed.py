@@ -36,7 +36,9 @@ def test_twenty_exposures_are_reviewed_by_keys_within_a_minute(desk: Desk, desk_
             page.wait_for_function("name => document.querySelector('h1').innerText !== name", arg=seen[-1])
         lasted = time.monotonic() - started
         assert len(set(seen)) == 20
-        assert page.inner_text("h1") == "Review", "nothing is left, so the list is shown"
+        assert page.inner_text("h1") not in seen, (
+            "what was reviewed does not come back; other tests may have put up more"
+        )
         tab.check()
         print(f"{len(seen)} exposures in {lasted:.1f} s")
         assert lasted <= 60
