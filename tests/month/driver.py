@@ -53,7 +53,9 @@ class Options:
     kills, seed
         How often runner or watcher are killed, and the seed of the moments.
     step
-        Deliveries that follow each other within this time arrive together.
+        Exposures that follow each other within this time arrive together.
+    joined
+        The calibration frames of a night arrive with its first exposures.
     cut
         Seconds for which the database is cut off.
     """
@@ -61,6 +63,7 @@ class Options:
     kills: int = 0
     seed: int = 1
     step: timedelta = timedelta(minutes=30)
+    joined: bool = False
     cut: float = 60.0
 
 
@@ -270,7 +273,11 @@ def drive(
 
 
 def steps_of(
-    deliveries: Sequence[Delivery], step: timedelta, calibrations: Container[int] = ()
+    deliveries: Sequence[Delivery],
+    step: timedelta,
+    calibrations: Container[int] = (),
+    *,
+    joined: bool = False,
 ) -> list[list[Delivery]]:
     """Return the deliveries in groups that arrive together.
 
@@ -279,21 +286,23 @@ def steps_of(
     deliveries
         In order of arrival.
     step
-        A group arrives within this time.
+        The exposures of a group arrive within this time.
     calibrations
         Numbers of calibration frames: those of a night arrive together, as the queue waits until no more of them come.
+    joined
+        They arrive with the first exposures of the night.
     """
     groups: list[list[Delivery]] = []
     for one in deliveries:
-        before = groups[-1][-1] if groups else None
-        together = (
-            before is not None
-            and before.nite == one.nite
-            and before.expnum in calibrations
-            and one.expnum in calibrations
-        )
-        if together or (groups and one.arrival - groups[-1][0].arrival <= step):
-            groups[-1].append(one)
+        group = groups[-1] if groups else []
+        exposures = [d for d in group if d.expnum not in calibrations]
+        waiting = bool(group) and not exposures and group[-1].nite == one.nite
+        if waiting:
+            together = joined or one.expnum in calibrations
+        else:
+            together = bool(exposures) and one.arrival - exposures[0].arrival <= step
+        if together:
+            group.append(one)
         else:
             groups.append([one])
     return groups
@@ -344,7 +353,8 @@ class _Driver:
     def run(self) -> None:
         """Play the deliveries."""
         self.drop.mkdir()
-        groups = steps_of(self.deliveries, self.options.step, self.calibrations)
+        options = self.options
+        groups = steps_of(self.deliveries, options.step, self.calibrations, joined=options.joined)
         self.done.steps = len(groups)
         first = max(1, int(_LAST_KILL * len(groups)))
         self.kills = sorted(

@@ -31,12 +31,11 @@ __all__ = ["Played", "main", "play"]
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """A month that was played: with how many kills, what was done, what it came to, and how it differs from the first."""
+    """A month that was played: where, what was done, what it came to, and how it differs from the one without kills."""
 
-    kills: int
+    installation: Installation
     drive: Drive
     judgement: Judgement
-    contents: dict[str, object]
     differences: tuple[str, ...] = ()
 
     @property
@@ -82,7 +81,7 @@ def play(month: Path, installation: Installation, options: Options, *, database:
     """
     installation.set_up(month, database)
     done = drive(month, installation, options, say)
-    return Played(options.kills, done, judge(month, installation, done), contents(installation))
+    return Played(installation, done, judge(month, installation, done))
 
 
 def say(text: str) -> None:
@@ -140,22 +139,9 @@ def _words_of(given: argparse.Namespace) -> list[str]:
 def _play_all(given: argparse.Namespace, scratch: Path) -> list[Played]:
     """Make the month, and play it without kills and with them."""
     month = scratch / "month"
-    words = [
-        *("simulate", "month", "--nights", given.nights, "--seed", given.seed, "--troubles", given.troubles),
-        *(
-            "--exposures",
-            given.exposures,
-            "--bands",
-            given.bands,
-            "--ccds",
-            given.ccds,
-            "--threads",
-            2,
-            "--out",
-            month,
-            "--json",
-        ),
-    ]
+    words: list[object] = ["simulate", "month", "--out", month, "--threads", 2, "--json"]
+    for name in ("nights", "seed", "troubles", "exposures", "bands", "ccds"):
+        words += [f"--{name}", getattr(given, name)]
     if not (month / "manifest.csv").exists():
         argv = [sys.executable, "-m", "desdm.cli.main", *map(str, words)]
         subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, env=environment())
@@ -168,10 +154,10 @@ def _play_all(given: argparse.Namespace, scratch: Path) -> list[Played]:
             played = list(
                 threads.map(lambda one: _play_one(given, month, *one), zip(numbers, servers, strict=True))
             )
-    first = played[0]
+        ends = [contents(one.installation) for one in played] if len(played) > 1 else [{}]
     months = [
-        first,
-        *(replace(p, differences=tuple(differences(first.contents, p.contents))) for p in played[1:]),
+        replace(one, differences=tuple(differences(ends[0], end)))
+        for one, end in zip(played, ends, strict=True)
     ]
     for one in months:
         sys.stdout.write(json.dumps(one.document()) + "\n")

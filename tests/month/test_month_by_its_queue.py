@@ -14,12 +14,12 @@ from tests.month.run import play
 
 
 def test_the_queue_alone_runs_a_month_with_troubles_and_kills(tmp_path: Path) -> None:
-    """Six nights of one band on two small CCDs: about 80 s of CPU time."""
+    """Six nights of one band on two small CCDs: about 100 s of CPU time."""
     camera = camera_of("mini").only((1, 2))
     density = Density(stars=10.0, galaxies=4.0)
     plan = plan_month(7, 6, 15, camera, bands=("r",), exposures=3, biases=5, flats=5, density=density)
     make_month(tmp_path / "month", plan, camera, threads=2)
-    options = Options(kills=5, seed=7, step=timedelta(minutes=6))
+    options = Options(kills=5, seed=7, step=timedelta(minutes=6), joined=True)
     played = play(tmp_path / "month", Installation(tmp_path / "home"), options)
     assert played.faults == []
     assert {line.kind for line in played.judgement.lines} == set(TroubleKind)
