@@ -125,8 +125,8 @@ def test_a_report_replays_elsewhere_with_the_same_first_message(facility: Facili
     assert made.sha256 == hashlib.sha256(made.path.read_bytes()).hexdigest()
     facility.close()
     shutil.rmtree(tmp_path / "home")
-    # Its own folder "work" and one on the way to it are two.
-    folder = unpack(made, tmp_path / "else where" / "work")
+    # Its own folder "run" and one on the way to it are two.
+    folder = unpack(made, tmp_path / "else where" / "run")
     done = replay(folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ValueError: invalid literal for int() with base 10: 'twelve'" in done.stdout
@@ -266,13 +266,13 @@ def test_the_size_of_inputs_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("/work/archive/x.fits", "HOME/archive/x.fits"), ("root = /work", "root = HOME"), ("/workers/x", "/workers/x"),
-        ("@BUNDLE@/work/qcf.wcl", "@BUNDLE@/work/qcf.wcl"), ("/data/work/x", "/data/work/x"), ("'/work': no", "'HOME': no"),
-        ("/work.bak/x", "/work.bak/x"), ("path:/work/x,/work/y", "path:HOME/x,HOME/y"),
+        ("/srv/archive/x.fits", "HOME/archive/x.fits"), ("root = /srv", "root = HOME"), ("/srvers/x", "/srvers/x"),
+        ("@BUNDLE@/srv/qcf.wcl", "@BUNDLE@/srv/qcf.wcl"), ("/data/srv/x", "/data/srv/x"), ("'/srv': no", "'HOME': no"),
+        ("/srv.bak/x", "/srv.bak/x"), ("path:/srv/x,/srv/y", "path:HOME/x,HOME/y"),
     ],
 )  # fmt: skip
 def test_a_short_path_is_replaced_as_a_path_only(text: str, expected: str) -> None:
-    assert without_path(text, "/work", "HOME") == expected
+    assert without_path(text, "/srv", "HOME") == expected
 
 
 def test_large_inputs_are_named_with_their_digests(facility: Facility, tmp_path: Path) -> None:

@@ -232,7 +232,7 @@ def _job_texts(job: FaultyJob, archive: Archive) -> tuple[JobSpec, dict[str, str
             f"{path} is not there any more: the folder of the run was removed; without it the job cannot be replayed"
         )
     patterns = Path(job.jobroot).parent / "qcf.wcl"
-    text = without_path(path.read_text("utf-8"), str(patterns), f"{FOLDER}/work/qcf.wcl")
+    text = without_path(path.read_text("utf-8"), str(patterns), f"{FOLDER}/run/qcf.wcl")
     text = without_path(text, str(archive.root), f"{FOLDER}/inputs")
     return read_job(path), {
         "wcl/job.wcl": text,

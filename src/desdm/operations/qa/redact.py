@@ -127,7 +127,7 @@ def without_path(text: str, path: str, word: str) -> str:
     text
         The text.
     path
-        Absolute path, which may be short: ``/work`` is no part of ``@BUNDLE@/work`` or ``/workers``.
+        Absolute path, which may be short: ``/srv`` is no part of ``@BUNDLE@/srv`` or ``/srv2``.
     word
         What stands for it.
     """

@@ -75,7 +75,7 @@ def main(arguments: list[str]) -> int:
         print(
             f"note: the software here ({here.digest[:12]}) is not that of the run ({expected['software'][:12]})"
         )
-    work = folder / "work"
+    work = folder / "run"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     for name in ("job.wcl", "qcf.wcl"):

@@ -12,14 +12,16 @@ from sqlalchemy import Connection
 from desdm.errors import NotFoundError, UsageError
 from desdm.operations.queue import store
 from desdm.operations.queue.model import ANY, DEFAULT_POLICIES, Policy
-from desdm.pipelines import get
+from desdm.pipelines import PIPELINES, get
 from desdm.schema.states import EventKind
 from desdm.schema.store import record_event, require_reason
 
-__all__ = ["add_policy", "end_policy", "policies_in_force"]
+__all__ = ["QUEUED", "add_policy", "end_policy", "policies_in_force"]
 
 #: Units of pipelines that the queue can run as nights and exposures arrive.
 _UNITS = ("nite", "exposure")
+#: Names of the pipelines that policies may queue.
+QUEUED = tuple(pipeline.name for pipeline in PIPELINES if pipeline.unit in _UNITS)
 #: Longest deadline, hours (a year), most tries, and names of programmes and bands.
 _LONGEST, _MOST_TRIES = 8784.0, 99
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")

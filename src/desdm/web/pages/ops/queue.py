@@ -17,7 +17,7 @@ from desdm.operations.queue import acts, store
 from desdm.operations.queue.acts import Act, Selection
 from desdm.operations.queue.model import ANY, LEASE, Policy, QueueRow
 from desdm.operations.queue.pagestore import queue_page
-from desdm.operations.queue.policies import add_policy, end_policy, policies_in_force
+from desdm.operations.queue.policies import QUEUED, add_policy, end_policy, policies_in_force
 from desdm.operations.queue.why import Explanation, explain
 from desdm.schema.operationstates import QueueState
 from desdm.schema.store import exposure_name
@@ -35,8 +35,6 @@ __all__ = ["routes"]
 _ROWS = 100
 #: What the page shows first: what waits for its turn or has it.
 _FIRST = (QueueState.SUBMITTED, QueueState.WAITING, QueueState.HELD)
-#: Pipelines that policies queue.
-_PIPELINES = ("precal", "firstcut", "finalcut")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ def routes(services: Services) -> list[BaseRoute]:
             state=state,
             unit=unit,
             states=tuple(QueueState),
-            pipelines=_PIPELINES,
+            pipelines=QUEUED,
             refusal=refusal,
             now=machine_time(),
             more=query_of({**filtered, "after": queue.after}) if queue.after else "",
@@ -167,8 +165,6 @@ def _change_policy(services: Services, form: Form, who: str) -> None:
             number = form.whole("number", "number of the policy")
             end_policy(conn, number, reason=form.text("reason"), who=who, now=now)
             return
-        if form.text("pipeline") not in _PIPELINES:
-            raise UsageError(f"pipeline: {', '.join(_PIPELINES)} is wanted")
         policy = Policy(
             None,
             form.text("programme") or ANY,

@@ -60,7 +60,7 @@ def routes(services: Services) -> list[BaseRoute]:
             try:
                 seen = request.headers.get("last-event-id", "")
                 yield "retry: 3000\n\n"
-                if seen.isdecimal() and int(seen) != subscription.newest:
+                if seen and seen != str(subscription.newest):
                     yield _message("change", subscription.newest)
                 begun = checked = time.monotonic()
                 while time.monotonic() - begun < _LONGEST and not subscription.closed:
