@@ -169,6 +169,8 @@ def test_thresholds_and_numbers(desk: Run, tmp_path: Path) -> None:
 
 def test_a_dispatch(desk: Run) -> None:
     due = f"{datetime.now(UTC) + timedelta(days=9):%Y-%m-%d}"
+    desk("account", "add", "wendy")
+    desk("account", "office", "wendy", "wg_member", "--group", "WL", "--reason", "season 1")
     desk("dispatch", "open", "WL", "1", "PSF?", "--criteria", "residuals", "--due", due)
     assert desk("dispatch", "list", "--json")[0]["late"] is False
     desk("dispatch", "accept", "1")

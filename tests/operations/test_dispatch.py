@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from desdm.accounts import offices, people
 from desdm.errors import ConflictError, NotFoundError, UsageError
 from desdm.operations.qa.dispatch import (
     accept_dispatch,
@@ -21,15 +22,25 @@ from desdm.quality.qa import store
 from desdm.quality.qa.model import Dispatch
 from desdm.schema import dispatch, dispatch_answer
 from desdm.schema.database import Database
-from desdm.schema.operationstates import AnswerVerdict, DispatchState
-from desdm.schema.states import EventKind
+from desdm.schema.operationstates import AnswerVerdict, DispatchState, Office
+from desdm.schema.states import EventKind, Role
 from desdm.schema.store import find_events
-from tests.operations.test_acceptance import PRODUCTION, night
+from tests.operations.test_acceptance import PRODUCTION
+from tests.operations.test_acceptance import night as judged_night
 
-__all__ = ["night"]
+__all__ = ["judged_night"]
 
 NOW = datetime(2026, 11, 29, 12, 0)
 DUE = NOW + timedelta(days=7)
+
+
+@pytest.fixture
+def night(judged_night: Database) -> Database:
+    """A judged night, and a working group of one member."""
+    with judged_night.write() as conn:
+        people.add(conn, "wendy", Role.COLLABORATOR, who="boss")
+        offices.give(conn, "wendy", Office.WG_MEMBER, "weak lensing", who="boss", reason="season 1")
+    return judged_night
 
 
 def ask(
@@ -107,3 +118,16 @@ def test_the_database_keeps_states_and_answers(night: Database) -> None:
     for statement in (update(dispatch).values(state="offered"), update(dispatch_answer).values(text="x")):
         with pytest.raises(Exception, match=r"unlawful change|only ever added"), night.write() as conn:
             conn.execute(statement)
+
+
+def test_a_question_to_a_group_that_nobody_is_in_is_refused(night: Database) -> None:
+    with night.write() as conn:
+        for group in ("weak-lensing", "clusters"):
+            with pytest.raises(UsageError, match=f"nobody is a member of the working group {group}"):
+                open_dispatch(conn, group, "1", "?", "x", DUE, who="mary", scope=PRODUCTION, now=NOW)
+        offices.end(conn, "wendy", Office.WG_MEMBER, "weak lensing", who="boss", reason="left")
+        with pytest.raises(UsageError, match="nobody is a member"):
+            ask(conn)
+        for group in ("<script>", "", "x" * 33):
+            with pytest.raises(UsageError, match="working group"):
+                open_dispatch(conn, group, "1", "?", "x", DUE, who="mary", scope=PRODUCTION, now=NOW)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from desdm.accounts.store import offices
 from desdm.archive import catalog
 from desdm.archive.model import Scope
 from desdm.errors import ConflictError, NotFoundError, UsageError
@@ -54,7 +55,7 @@ def open_dispatch(
     Raises
     ------
     UsageError
-        Group, question or criteria are empty, or the due date has passed.
+        Group, question or criteria are empty, nobody is a member of the group, or the due date has passed.
     NotFoundError
         Nothing has this name.
     """
@@ -66,6 +67,11 @@ def open_dispatch(
     if _GROUP.fullmatch(group) is None:
         raise UsageError(
             f"working group {group[:40]!r}: a name of 1 to 32 letters, digits, blanks, '.', '_' or '-'"
+        )
+    if not any(one.working_group == group and one.until is None for one in offices(conn)):
+        raise UsageError(
+            f"nobody is a member of the working group {group}; an administrator makes members with: "
+            "desdm account office LOGIN wg_member --group NAME"
         )
     if due <= now:
         raise UsageError(f"the answer is due {due:%Y-%m-%d %H:%M} UTC, which has passed; give a later date")

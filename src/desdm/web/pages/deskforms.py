@@ -148,11 +148,11 @@ async def perform(
     def work() -> Response:
         try:
             target = act()
-        except AccessDenied:
-            raise
         except DesdmError as err:
             # Nothing was done: the same form may be sent again, for instance by loading the page again.
             _SENT.forget(form.key)
+            if isinstance(err, AccessDenied):
+                raise
             return show(Refusal.of(err, form))
         return RedirectResponse(target, 303)
 

@@ -10,7 +10,6 @@ from starlette.routing import BaseRoute
 
 from desdm.accounts.clock import now
 from desdm.accounts.model import Action, Caller
-from desdm.accounts.store import offices
 from desdm.errors import AccessDenied, NotFoundError, UsageError
 from desdm.operations.qa.dispatch import accept_dispatch, answer_dispatch, open_dispatch, withdraw_dispatch
 from desdm.quality.qa import store
@@ -108,12 +107,6 @@ def routes(services: Services) -> list[BaseRoute]:
 
         def act() -> str:
             with services.database.write() as conn:
-                group = form.text("group")
-                if group and not any(h.working_group == group and h.until is None for h in offices(conn)):
-                    raise UsageError(
-                        f"nobody is a member of the working group {group[:40]}; an administrator makes members with: "
-                        "desdm account office LOGIN wg_member --group NAME"
-                    )
                 one = open_dispatch(
                     conn,
                     form.text("group"),
