@@ -186,7 +186,7 @@ def test_the_plan_is_replaced_as_a_whole_with_author_and_reason(observed: Databa
         ("10-483, 1.5, r, 10, -48, 90, 0.6, 2", "line 2: tiling '1.5'"),
         ("10-483, 1, r, 10, -48, nan, 0.6, 2", "line 2: exptime 'nan'"),
         ("10-483, 1, r, 10, -48, 90, , 2", "line 2: t_eff_goal ''"),
-        (", 1, r, 10, -48, 90, 0.6, 2", "line 2: hex is empty"),
+        (", 1, r, 10, -48, 90, 0.6, 2", "line 2: hex ''"),
         ("a, 1, r, 10, -48, 90, 0.6, 2\na, 1, r, 10, -48, 90, 0.6, 2", "line 3: a/1/r stands in line 2"),
         ("", "no field"),
     ],

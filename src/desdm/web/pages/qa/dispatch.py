@@ -32,11 +32,13 @@ _LINES = 100
 _DAYS = 14
 
 
-def routes(services: Services) -> list[BaseRoute]:
-    """Routes of the pages and forms."""
-    scope = production(services)
+class _Pages:
+    """Renders the pages of dispatches, and does what their forms ask for."""
 
-    def listing(request: Request, values: Values, refusal: Refusal = _NONE) -> Response:
+    def __init__(self, services: Services) -> None:
+        self._services, self._scope = services, production(services)
+
+    def listing(self, request: Request, values: Values, refusal: Refusal = _NONE) -> Response:
         """Render the list of dispatches that the caller may see."""
         caller, at = caller_of(request), now()
         everything, group = values.flag("ALL"), values.text("GROUP").strip()
@@ -44,7 +46,7 @@ def routes(services: Services) -> list[BaseRoute]:
         groups = [group] if group else []
         if not sees:
             groups = sorted(caller.groups & {group} if group else caller.groups)
-        with services.database.read() as conn:
+        with self._services.database.read() as conn:
             lines = store.dispatch_lines(
                 conn,
                 groups=None if sees and not groups else groups,
@@ -70,10 +72,10 @@ def routes(services: Services) -> list[BaseRoute]:
             address=address_of,
         )
 
-    def show(request: Request, number: int, refusal: Refusal = _NONE) -> Response:
+    def show(self, request: Request, number: int, refusal: Refusal = _NONE) -> Response:
         """Render one dispatch."""
         caller, at = caller_of(request), now()
-        with services.database.read() as conn:
+        with self._services.database.read() as conn:
             one = _visible(store.dispatch_by_number(conn, number), caller, number)
             answers = store.answers_of(conn, number)
         waiting = _is_waiting(one)
@@ -93,20 +95,23 @@ def routes(services: Services) -> list[BaseRoute]:
             address=address_of,
         )
 
-    async def all_of_them(request: Request) -> Response:
+    async def all_of_them(self, request: Request) -> Response:
+        """Show the list."""
         values = filters(request, DISPATCHES)
-        return await run_blocking(services, lambda: listing(request, values))
+        return await run_blocking(self._services, lambda: self.listing(request, values))
 
-    async def one_of_them(request: Request) -> Response:
+    async def one_of_them(self, request: Request) -> Response:
+        """Show one dispatch."""
         number = number_of(request, "dispatch")
-        return await run_blocking(services, lambda: show(request, number))
+        return await run_blocking(self._services, lambda: self.show(request, number))
 
-    async def send(request: Request) -> Response:
+    async def send(self, request: Request) -> Response:
+        """Send data to a working group."""
         caller_of(request).require(Action.JUDGE)
         form = await posted(request)
 
         def act() -> str:
-            with services.database.write() as conn:
+            with self._services.database.write() as conn:
                 one = open_dispatch(
                     conn,
                     form.text("group"),
@@ -115,20 +120,23 @@ def routes(services: Services) -> list[BaseRoute]:
                     form.text("criteria"),
                     _due(form.text("due")),
                     who=caller_of(request).login,
-                    scope=scope,
+                    scope=self._scope,
                     now=now(),
                 )
             return f"/qa/dispatch/{one.id}"
 
         values = DISPATCHES.parameters.read([])
-        return await perform(services, form, act, lambda refusal: listing(request, values, refusal))
+        return await perform(
+            self._services, form, act, lambda refusal: self.listing(request, values, refusal)
+        )
 
-    async def change(request: Request) -> Response:
+    async def change(self, request: Request) -> Response:
+        """Accept, answer or withdraw a dispatch."""
         number, form = number_of(request, "dispatch"), await posted(request)
         caller = caller_of(request)
 
         def act() -> str:
-            with services.database.write() as conn:
+            with self._services.database.write() as conn:
                 one = _visible(store.dispatch_by_number(conn, number), caller, number)
                 name = form.text("act")
                 if name == "withdraw":
@@ -154,15 +162,19 @@ def routes(services: Services) -> list[BaseRoute]:
                     raise UsageError("the form does not say what is to be done; load the page again")
             return f"/qa/dispatch/{number}"
 
-        return await perform(services, form, act, lambda refusal: show(request, number, refusal))
+        return await perform(self._services, form, act, lambda refusal: self.show(request, number, refusal))
 
+
+def routes(services: Services) -> list[BaseRoute]:
+    """Routes of the pages and forms."""
+    pages = _Pages(services)
     # Members of working groups reach the pages and the form of an answer; sending is for quality assessment alone.
     return desk_routes(
         [
-            (DISPATCHES, all_of_them),
-            (DISPATCH_FORM, send),
-            (DISPATCH_ONE, one_of_them),
-            (DISPATCH_ACT, change),
+            (DISPATCHES, pages.all_of_them),
+            (DISPATCH_FORM, pages.send),
+            (DISPATCH_ONE, pages.one_of_them),
+            (DISPATCH_ACT, pages.change),
         ],
         or_action=Action.ANSWER,
     )

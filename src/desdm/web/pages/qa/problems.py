@@ -59,16 +59,20 @@ _CHANGES: dict[str, Callable[..., Problem]] = {
 _REJECTIONS = (Resolution.NOT_A_FAULT, Resolution.DUPLICATE, Resolution.WONT_FIX)
 
 
-def routes(services: Services) -> list[BaseRoute]:
-    """Routes of the pages and forms."""
+class _Pages:
+    """Renders the pages of the problem list, and does what their forms ask for."""
 
-    async def listing(request: Request) -> Response:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def listing(self, request: Request) -> Response:
+        """Show the list."""
         values = filters(request, PROBLEMS)
         state, severity = values.text("STATE"), values.text("SEVERITY")
         kind, owner, before = values.text("KIND"), values.text("OWNER").strip(), values.whole("BEFORE")
 
         def make() -> Response:
-            with services.database.read() as conn:
+            with self._services.database.read() as conn:
                 lines = deskstore.problem_lines(
                     conn,
                     states=[ProblemState(state)] if state else [],
@@ -96,12 +100,12 @@ def routes(services: Services) -> list[BaseRoute]:
                 address=_address,
             )
 
-        return await run_blocking(services, make)
+        return await run_blocking(self._services, make)
 
-    def show(request: Request, number: int, refusal: Refusal = _NONE) -> Response:
+    def show(self, request: Request, number: int, refusal: Refusal = _NONE) -> Response:
         """Render a problem."""
         caller = caller_of(request)
-        with services.database.read() as conn:
+        with self._services.database.read() as conn:
             file = problems.problem_file(conn, number)
         one = file.problem
         return page(
@@ -122,24 +126,26 @@ def routes(services: Services) -> list[BaseRoute]:
             address=_address,
         )
 
-    async def problem(request: Request) -> Response:
+    async def problem(self, request: Request) -> Response:
+        """Show a problem."""
         number = number_of(request, "problem")
-        return await run_blocking(services, lambda: show(request, number))
+        return await run_blocking(self._services, lambda: self.show(request, number))
 
-    async def change(request: Request) -> Response:
+    async def change(self, request: Request) -> Response:
+        """Change a problem, or add to it."""
         number, form = number_of(request, "problem"), await posted(request)
         caller = caller_of(request)
 
         def act() -> str:
             if form.text("act") not in ("note", "evidence"):
                 caller.require(Action.JUDGE)
-            with services.database.write() as conn:
+            with self._services.database.write() as conn:
                 after = _perform(conn, number, form, caller.login)
             return f"/qa/problem/{after}"
 
-        return await perform(services, form, act, lambda refusal: show(request, number, refusal))
+        return await perform(self._services, form, act, lambda refusal: self.show(request, number, refusal))
 
-    def report_page(request: Request, kind: str, subject: str, refusal: Refusal = _NONE) -> Response:
+    def report_page(self, request: Request, kind: str, subject: str, refusal: Refusal = _NONE) -> Response:
         """Render the form to report a problem."""
         return page(
             request,
@@ -152,13 +158,16 @@ def routes(services: Services) -> list[BaseRoute]:
             severities=list(Severity),
         )
 
-    async def report(request: Request) -> Response:
+    async def report(self, request: Request) -> Response:
+        """Show the form to report a problem."""
         values = filters(request, REPORT)
         return await run_blocking(
-            services, lambda: report_page(request, values.text("KIND"), values.text("SUBJECT").strip()[:200])
+            self._services,
+            lambda: self.report_page(request, values.text("KIND"), values.text("SUBJECT").strip()[:200]),
         )
 
-    async def enter(request: Request) -> Response:
+    async def enter(self, request: Request) -> Response:
+        """Open a problem."""
         form = await posted(request)
 
         def act() -> str:
@@ -166,7 +175,7 @@ def routes(services: Services) -> list[BaseRoute]:
             if kind in tuple(SubjectKind) and subject:
                 # One name for one thing, however it was written.
                 subject = parse_subject(subject, SubjectKind(kind)).name
-            with services.database.write() as conn:
+            with self._services.database.write() as conn:
                 number = problems.open_problem(
                     conn,
                     kind,
@@ -181,29 +190,30 @@ def routes(services: Services) -> list[BaseRoute]:
             return f"/qa/problem/{number}"
 
         return await perform(
-            services,
+            self._services,
             form,
             act,
-            lambda refusal: report_page(request, form.text("kind"), form.text("subject"), refusal),
+            lambda refusal: self.report_page(request, form.text("kind"), form.text("subject"), refusal),
         )
 
-    async def bundle(request: Request) -> Response:
+    async def bundle(self, request: Request) -> Response:
+        """Make a bug report, and send it."""
         number, _ = number_of(request, "problem"), await posted(request)
 
         def make() -> tuple[tempfile.TemporaryDirectory[str], Path]:
             folder = tempfile.TemporaryDirectory(prefix="desdm-bundle-")
             try:
-                with services.database.read() as conn:
+                with self._services.database.read() as conn:
                     made = make_bundle(
                         conn,
-                        services.config,
-                        services.archive,
+                        self._services.config,
+                        self._services.archive,
                         number,
                         Path(folder.name),
                         now=now(),
                         limit=_BUNDLE,
                     )
-                with services.database.write() as conn:
+                with self._services.database.write() as conn:
                     problems.add_evidence(
                         conn,
                         number,
@@ -219,7 +229,7 @@ def routes(services: Services) -> list[BaseRoute]:
             return folder, made.path
 
         # Not among the threads of pages: inputs are copied and compressed.
-        folder, path = await services.threads.run(make)
+        folder, path = await self._services.threads.run(make)
         headers = {
             "Content-Disposition": f'attachment; filename="{path.name}"',
             "Content-Length": str(path.stat().st_size),
@@ -227,14 +237,18 @@ def routes(services: Services) -> list[BaseRoute]:
         }
         return StreamingResponse(_pieces(folder, path), media_type="application/gzip", headers=headers)
 
+
+def routes(services: Services) -> list[BaseRoute]:
+    """Routes of the pages and forms."""
+    pages = _Pages(services)
     return desk_routes(
         [
-            (PROBLEMS, listing),
-            (PROBLEM, problem),
-            (PROBLEM_ACT, change),
-            (BUNDLE, bundle),
-            (REPORT, report),
-            (REPORT_FORM, enter),
+            (PROBLEMS, pages.listing),
+            (PROBLEM, pages.problem),
+            (PROBLEM_ACT, pages.change),
+            (BUNDLE, pages.bundle),
+            (REPORT, pages.report),
+            (REPORT_FORM, pages.enter),
         ]
     )
 

@@ -32,34 +32,30 @@ from desdm.web.render import page
 
 __all__ = ["review_handlers"]
 
+_NONE = Refusal()
 #: Entries that the list shows.
 _LINES = 100
 #: Reason of an undone mark, which is withdrawn.
 _UNDONE = "undone by its author"
 
 
-def review_handlers(services: Services, pictures: Pictures) -> list[tuple[Endpoint, Handler]]:
-    """Return the endpoints of the review queue with their handlers.
+class _Pages:
+    """Renders the pages of the review queue, and does what their forms ask for."""
 
-    Parameters
-    ----------
-    services
-        Shared state of the services.
-    pictures
-        The installation's pictures.
-    """
-    scope = production(services)
+    def __init__(self, services: Services, pictures: Pictures) -> None:
+        self._services, self._pictures = services, pictures
+        self._scope = production(services)
 
-    def listing(request: Request, values: Values, refusal: Refusal = Refusal()) -> Response:  # noqa: B008 - frozen
+    def listing(self, request: Request, values: Values, refusal: Refusal = _NONE) -> Response:
         """Render the list of what waits."""
         chosen = _chosen(values)
-        with services.database.read() as conn:
+        with self._services.database.read() as conn:
             entries = store.reviews(
                 conn, cause=chosen.cause, nite=chosen.nite, band=chosen.band, limit=_LINES
             )
             counts = store.undecided_counts(conn)
             last = _own_mark(store.mark_by_number(conn, values.whole("LAST") or 0), caller_of(request).login)
-        _prepare(entries[0].subject if entries else "")
+        self._prepare(entries[0].subject if entries else "")
         return page(
             request,
             "qa/review.html",
@@ -76,16 +72,16 @@ def review_handlers(services: Services, pictures: Pictures) -> list[tuple[Endpoi
             address=address_of,
         )
 
-    def show(request: Request, number: int, values: Values, refusal: Refusal = Refusal()) -> Response:  # noqa: B008
+    def show(self, request: Request, number: int, values: Values, refusal: Refusal = _NONE) -> Response:
         """Render one entry."""
         caller, at, chosen = caller_of(request), now(), _chosen(values)
-        with services.database.read() as conn:
+        with self._services.database.read() as conn:
             entry = store.review_by_number(conn, number)
             if entry is None:
                 raise NotFoundError(f"there is no entry {number} in the review queue")
             attempt = attempt_facts(conn, [attempt_number(conn, entry.run)])
             cut = next(iter(attempt.values())).pipeline
-            facts = read_subject(conn, entry.subject, scope, cut if cut in EVALUATIONS else "firstcut")
+            facts = read_subject(conn, entry.subject, self._scope, cut if cut in EVALUATIONS else "firstcut")
             after = store.entry_beside(conn, entry, caller.login, at, chosen=chosen)
             own = facts.subject.attempt_id is not None and (
                 store.operator_of(conn, facts.subject.attempt_id) == caller.login
@@ -96,8 +92,8 @@ def review_handlers(services: Services, pictures: Pictures) -> list[tuple[Endpoi
             entry.state is ReviewState.TAKEN
             and (entry.taken_by == caller.login or (entry.lease_until or at) <= at)
         )
-        picture = page_picture(pictures, facts.subject, facts.sources, mask=values.flag("MASK"))
-        _prepare(after.subject if after else "")
+        picture = page_picture(self._pictures, facts.subject, facts.sources, mask=values.flag("MASK"))
+        self._prepare(after.subject if after else "")
         return page(
             request,
             "qa/entry.html",
@@ -121,15 +117,18 @@ def review_handlers(services: Services, pictures: Pictures) -> list[tuple[Endpoi
             address=address_of,
         )
 
-    async def queue(request: Request) -> Response:
+    async def queue(self, request: Request) -> Response:
+        """Show the list."""
         values = filters(request, REVIEW)
-        return await run_blocking(services, lambda: listing(request, values))
+        return await run_blocking(self._services, lambda: self.listing(request, values))
 
-    async def one(request: Request) -> Response:
+    async def one(self, request: Request) -> Response:
+        """Show one entry."""
         number, values = number_of(request, "entry"), filters(request, REVIEW_ONE)
-        return await run_blocking(services, lambda: show(request, number, values))
+        return await run_blocking(self._services, lambda: self.show(request, number, values))
 
-    async def step(request: Request) -> Response:
+    async def step(self, request: Request) -> Response:
+        """Go to the entry after or before another, and take it."""
         form = await posted(request)
         values = _values(form)
         chosen = _chosen(values)
@@ -137,7 +136,7 @@ def review_handlers(services: Services, pictures: Pictures) -> list[tuple[Endpoi
 
         def act() -> str:
             number = form.whole("number", "number of the entry") if text else None
-            with services.database.write() as conn:
+            with self._services.database.write() as conn:
                 taken = step_review(
                     conn,
                     number,
@@ -153,39 +152,43 @@ def review_handlers(services: Services, pictures: Pictures) -> list[tuple[Endpoi
         def again(refusal: Refusal) -> Response:
             refusal = Refusal(refusal.message, 200 if refusal.status == 404 else refusal.status)
             return (
-                show(request, int(text), values, refusal)
+                self.show(request, int(text), values, refusal)
                 if text.isascii() and text.isdecimal() and len(text) < 10
-                else listing(request, values, refusal)
+                else self.listing(request, values, refusal)
             )
 
-        return await perform(services, form, act, again)
+        return await perform(self._services, form, act, again)
 
-    async def mark(request: Request) -> Response:
+    async def mark(self, request: Request) -> Response:
+        """Mark what an entry is about, and go on."""
         number, form = number_of(request, "entry"), await posted(request)
         values, who = _values(form), caller_of(request).login
         chosen = _chosen(values)
 
         def act() -> str:
-            with services.database.write() as conn:
+            with self._services.database.write() as conn:
                 entry = store.review_by_number(conn, number)
                 if entry is None:
                     raise NotFoundError(f"there is no entry {number} in the review queue")
                 order = mark_order(form, cut=form.text("cut") or "firstcut")
-                done = mark_subject(conn, entry.subject, order, who=who, scope=scope, now=now())
+                done = mark_subject(conn, entry.subject, order, who=who, scope=self._scope, now=now())
                 taken = step_review(conn, number, who=who, now=now(), chosen=chosen)
                 # Nothing further on: what was left behind is looked at again.
                 taken = taken or step_review(conn, None, who=who, now=now(), chosen=chosen)
             return _address(taken, chosen, done.number)
 
-        return await perform(services, form, act, lambda refusal: show(request, number, values, refusal))
+        return await perform(
+            self._services, form, act, lambda refusal: self.show(request, number, values, refusal)
+        )
 
-    async def undo(request: Request) -> Response:
+    async def undo(self, request: Request) -> Response:
+        """Withdraw the mark that was made before."""
         form = await posted(request)
         values, who = _values(form), caller_of(request).login
         text = form.text("number")
 
         def act() -> str:
-            with services.database.write() as conn:
+            with self._services.database.write() as conn:
                 last = store.mark_by_number(conn, form.whole("mark", "number of the mark"))
                 if last is None or last.author != who[:32]:
                     raise UsageError("there is no mark of yours to undo")
@@ -198,7 +201,7 @@ def review_handlers(services: Services, pictures: Pictures) -> list[tuple[Endpoi
                 entries = store.reviews_decided_by(conn, last.id)
                 cut = _cut(conn, last)
                 order = MarkOrder(Mark.WITHDRAWN, _UNDONE, cut=cut)
-                mark_subject(conn, last.subject, order, who=who, scope=scope, now=now())
+                mark_subject(conn, last.subject, order, who=who, scope=self._scope, now=now())
                 if text and entries and text != str(entries[0].id):
                     store.give_back(conn, form.whole("number", "number of the entry"), who)
                 taken = take_review(conn, entries[0].id, who=who, now=now()) if entries else None
@@ -210,52 +213,67 @@ def review_handlers(services: Services, pictures: Pictures) -> list[tuple[Endpoi
 
         def again(refusal: Refusal) -> Response:
             return (
-                show(request, int(text), values, refusal)
+                self.show(request, int(text), values, refusal)
                 if text.isascii() and text.isdecimal() and len(text) < 10
-                else listing(request, values, refusal)
+                else self.listing(request, values, refusal)
             )
 
-        return await perform(services, form, act, again)
+        return await perform(self._services, form, act, again)
 
-    async def ask(request: Request) -> Response:
+    async def ask(self, request: Request) -> Response:
+        """Put a subject up for review."""
         form = await posted(request)
         values = _values(form)
 
         def act() -> str:
-            with services.database.write() as conn:
+            with self._services.database.write() as conn:
                 count = ask_review(
                     conn,
                     form.text("subject"),
                     form.text("reason"),
                     who=caller_of(request).login,
-                    scope=scope,
+                    scope=self._scope,
                     now=now(),
                 )
             if not count:
                 raise ConflictError(f"{form.text('subject')} was asked for before; nothing was changed")
             return "/qa/review?cause=asked"
 
-        return await perform(services, form, act, lambda refusal: listing(request, values, refusal))
+        return await perform(
+            self._services, form, act, lambda refusal: self.listing(request, values, refusal)
+        )
 
-    def _prepare(name: str) -> None:
+    def _prepare(self, name: str) -> None:
         """Begin to draw the picture of the entry that a person will see next."""
         if not name:
             return
-        with services.database.read() as conn:
+        with self._services.database.read() as conn:
             try:
-                sources = picture_sources(conn, find_subject(conn, name, scope))
+                sources = picture_sources(conn, find_subject(conn, name, self._scope))
             except NotFoundError:
                 return
-        if pictures.available(sources) and pictures.known(sources, mask=False) is None:
-            pictures.begin(sources)
+        if self._pictures.available(sources) and self._pictures.known(sources, mask=False) is None:
+            self._pictures.begin(sources)
 
+
+def review_handlers(services: Services, pictures: Pictures) -> list[tuple[Endpoint, Handler]]:
+    """Return the endpoints of the review queue with their handlers.
+
+    Parameters
+    ----------
+    services
+        Shared state of the services.
+    pictures
+        The installation's pictures.
+    """
+    pages = _Pages(services, pictures)
     return [
-        (REVIEW, queue),
-        (REVIEW_STEP, step),
-        (REVIEW_UNDO, undo),
-        (REVIEW_ASK, ask),
-        (REVIEW_ONE, one),
-        (REVIEW_MARK, mark),
+        (REVIEW, pages.queue),
+        (REVIEW_STEP, pages.step),
+        (REVIEW_UNDO, pages.undo),
+        (REVIEW_ASK, pages.ask),
+        (REVIEW_ONE, pages.one),
+        (REVIEW_MARK, pages.mark),
     ]
 
 
