@@ -62,6 +62,7 @@ def test_a_dry_run_says_what_it_will_do_and_writes_nothing(home: Path) -> None:
     assert plan["changes"] == [{"key": "skycompress.threshold", "before": "", "after": "4"}]
     assert (plan["attempt"], plan["replaces"], plan["dry_run"]) == ("D00150014_r2p02", FIRST, True)
     assert any(i["filename"] == "DECam_00150014.fits.fz" for i in plan["inputs"])
+    assert (plan["calibrations"], plan["only_before"], plan["only_after"]) == ([], [], [])
     assert dump(home) == before
 
 
@@ -392,15 +393,32 @@ def assert_named(home: Path, first: str, second: str) -> dict[str, Any]:
     return said
 
 
-def test_the_same_again_differs_in_nothing_by_an_independent_comparison(home: Path) -> None:
-    assert assert_named(home, FIRST, retried(home, FIRST)["attempt"])["same"]
+#: Calibrations that the run took at first; the tests above made newer ones, which the rules prefer.
+PINNED = tuple(f"calibration={kind}:20121120_r1p01" for kind in ("cal_biascor", "cal_dflatcor"))
+
+
+def test_calibrations_that_the_rules_choose_otherwise_today_are_said_before_the_run(home: Path) -> None:
+    new = retried(home, FIRST)
+    said = assert_named(home, FIRST, new["attempt"])
+    assert said["calibrations"] and new["calibrations"] == said["calibrations"]
+    assert (new["only_before"], new["only_after"]) == ([], [])
+
+
+def test_the_same_again_differs_in_its_pins_only_by_an_independent_comparison(home: Path) -> None:
+    new = retried(home, FIRST, *PINNED)
+    said = assert_named(home, FIRST, new["attempt"])
+    assert {d["key"] for d in said["settings"]} == {"calibration.cal_biascor", "calibration.cal_dflatcor"}
+    assert not (said["calibrations"] or said["metrics"] or said["files"] or said["inputs_only_first"])
+    assert (new["calibrations"], new["only_before"], new["only_after"]) == ([], [], [])
 
 
 def test_nested_settings_are_named_with_every_number_pixel_and_row_that_follows(home: Path) -> None:
     changes = {"psfex.psfex_keys.psfvar_degrees": "1", "skycompress.threshold": "4"}
-    new = retried(home, FIRST, *(f"setting={key}:{value}" for key, value in changes.items()))
+    new = retried(home, FIRST, *(f"setting={key}:{value}" for key, value in changes.items()), *PINNED)
     said = assert_named(home, FIRST, new["attempt"])
-    assert {d["key"]: d["after"] for d in said["settings"]} == changes
+    assert {
+        d["key"]: d["after"] for d in said["settings"] if not d["key"].startswith("calibration.")
+    } == changes
     assert said["metrics"] and said["files"] and not said["calibrations"] and not said["software"]
 
 
@@ -422,8 +440,7 @@ def test_what_goes_on_where_it_was_ended_differs_in_its_program_only(home: Path,
     )
     program.chmod(0o755)
     closed.touch()
-    pinned = [f"calibration={kind}:20121120_r1p01" for kind in ("cal_biascor", "cal_dflatcor")]
-    changes = [word for change in (f"software=sextractor:{program}", *pinned) for word in ("--with", change)]
+    changes = [word for change in (f"software=sextractor:{program}", *PINNED) for word in ("--with", change)]
     run = desdm(home, "retry", FIRST, "--reason", "new build", *changes, "--no-wait")["attempt"]
     query = """SELECT w.wrapnum FROM pfw_wrapper w WHERE w.pfw_attempt_id = ? AND w.state = 'done'"""
     assert until(lambda: desdm(home, "show", run)["state"] == "running", 60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -44,6 +45,7 @@ def command(
 ) -> None:
     """Repeat RUN: prints what it does, and makes a new attempt that names RUN as the one that it replaces."""
     from desdm.cli.runs import drive_here, drive_in_background, exit_status
+    from desdm.operations.compare import compare_planned_inputs
     from desdm.operations.queue.repeated import settle_repeated
     from desdm.operations.retry import parse_changes, plan_retry, submit_retry
 
@@ -68,6 +70,8 @@ def command(
         )
         name, state, jobs, wrappers = submission.run, submission.state, submission.jobs, submission.wrappers
         document |= {"jobs": jobs, "wrappers": wrappers, "notes": list(submission.notes)}
+        with facility.database.read() as conn:
+            document |= asdict(compare_planned_inputs(conn, retry.attempt, submission))
         if dry_run:
             document["inputs"] = [one._asdict() for one in submission.inputs]
     if not as_json:
@@ -97,3 +101,21 @@ def _print_plan(context: CommandContext, document: dict[str, JsonValue], name: s
     assert isinstance(changes, list)
     rows = [(c["key"], c["before"], c["after"]) for c in changes if isinstance(c, dict)]
     context.table(("SETTING", "BEFORE", "AFTER"), rows, empty="with the same settings")
+    chosen = document["calibrations"]
+    assert isinstance(chosen, list)
+    if chosen:
+        context.table(
+            ("CALIBRATION", "CCD", "BAND", "BEFORE", "AFTER", "RULE"),
+            [
+                (c["filetype"], c["ccdnum"], c["band"], c["before"], c["after"], c["after_rule"])
+                for c in chosen
+                if isinstance(c, dict)
+            ],
+        )
+    for key, text in (("only_before", "no longer taken"), ("only_after", "taken now, not before")):
+        names = document[key]
+        assert isinstance(names, list)
+        for name in names:
+            click.echo(f"{text}: {name}")
+    if not (chosen or document["only_before"] or document["only_after"]):
+        click.echo("with the same inputs and calibrations")

@@ -78,6 +78,7 @@ class Submission:
     #: what the plan takes from the archive, and what it leaves out (of a dry run, or of a new plan)
     inputs: tuple[PlannedInput, ...] = ()
     omitted: tuple[Omitted, ...] = ()
+    calibrations: tuple[CalibrationChoice, ...] = ()
     #: what a person should know of the calibrations that were chosen
     notes: tuple[str, ...] = ()
 
@@ -286,7 +287,15 @@ def _submit(
                 (identity.text, AttemptState.PLANNED) if existing is None else (existing.run, existing.state)
             )
             return Submission(
-                name, state, len(jobs), nwrap, done, tuple(plan.inputs()), omitted, inputs.notes
+                name,
+                state,
+                len(jobs),
+                nwrap,
+                done,
+                tuple(plan.inputs()),
+                omitted,
+                tuple(inputs.choices),
+                inputs.notes,
             )
         folder = config.runs / identity.text
         common = {"archive_root": str(archive.root), "ops_run_dir": run_dir}
@@ -318,7 +327,14 @@ def _submit(
         )
         options.link(conn, number, identity.text)
     return Submission(
-        identity.text, AttemptState.PLANNED, len(jobs), nwrap, omitted=omitted, notes=inputs.notes
+        identity.text,
+        AttemptState.PLANNED,
+        len(jobs),
+        nwrap,
+        inputs=tuple(plan.inputs()),
+        omitted=omitted,
+        calibrations=tuple(inputs.choices),
+        notes=inputs.notes,
     )
 
 

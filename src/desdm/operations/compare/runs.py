@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -27,7 +27,7 @@ from desdm.operations.compare.model import (
     Side,
 )
 
-__all__ = ["compare_runs"]
+__all__ = ["compare_calibrations", "compare_runs"]
 
 #: Deepest level of messages that are compared one by one.
 _COMPARED = 2
@@ -72,7 +72,7 @@ def compare_runs(
         tuple(_differences(_settings(conn, one), _settings(conn, two))),
         tuple(sorted(inputs[0] - inputs[1], key=lambda file: file.filename)),
         tuple(sorted(inputs[1] - inputs[0], key=lambda file: file.filename)),
-        tuple(_calibrations(conn, one, two)),
+        tuple(compare_calibrations(store.calibrations(conn, one.id), store.calibrations(conn, two.id))),
         tuple(_differences(_software(conn, one), _software(conn, two))),
         tuple(_messages(conn, one, two)),
         tuple(_metrics(conn, one, two)),
@@ -157,18 +157,26 @@ def _version(version: str, digest: str | None) -> str:
     return release if digest[:12] in release else f"{release} [{digest[:12]}]"
 
 
-def _calibrations(conn: Connection, one: Attempt, two: Attempt) -> Iterator[CalibrationDifference]:
-    """Yield the calibrations that differ, by type, CCD and band."""
+def compare_calibrations(
+    before: Iterable[store.TakenCalibration], after: Iterable[store.TakenCalibration]
+) -> Iterator[CalibrationDifference]:
+    """Yield the calibrations that differ, by type, CCD and band.
+
+    Parameters
+    ----------
+    before, after
+        Calibrations of two attempts, or of an attempt and of a plan.
+    """
     sides = []
-    for attempt in (one, two):
+    for calibrations in (before, after):
         by_use: dict[tuple[str, int | None, str], list[store.TakenCalibration]] = {}
-        for taken in store.calibrations(conn, attempt.id):
+        for taken in calibrations:
             by_use.setdefault((taken.filetype, taken.ccdnum, taken.band), []).append(taken)
         sides.append(by_use)
     for use in sorted({*sides[0], *sides[1]}, key=lambda use: (use[0], use[1] or 0, use[2])):
-        before, after = sides[0].get(use, []), sides[1].get(use, [])
-        names = [", ".join(taken.filename for taken in side) for side in (before, after)]
-        rules = [", ".join(sorted({taken.rule for taken in side})) for side in (before, after)]
+        chosen = sides[0].get(use, []), sides[1].get(use, [])
+        names = [", ".join(taken.filename for taken in side) for side in chosen]
+        rules = [", ".join(sorted({taken.rule for taken in side})) for side in chosen]
         if names[0] != names[1]:
             yield CalibrationDifference(use[0], use[1], use[2], *names, *rules)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, func, or_, select
 
+from desdm.archive.calibrations import CalibrationChoice
 from desdm.operations.compare.model import InputFile
 from desdm.schema import (
     EVALUATIONS,
@@ -31,10 +33,13 @@ __all__ = [
     "inputs",
     "module_seconds",
     "outputs",
+    "planned_calibrations",
     "span",
     "verdict_numbers",
 ]
 
+#: Files that one query names, below the limit of bound parameters of either database.
+_BATCH = 500
 _VERDICT = (
     "accepted",
     "reason",
@@ -160,6 +165,39 @@ def calibrations(conn: Connection, attempt_id: int) -> list[TakenCalibration]:
         .order_by(c.filetype, c.ccdnum, band, d.filename)
     )
     return [TakenCalibration(*row) for row in conn.execute(query)]
+
+
+def planned_calibrations(conn: Connection, choices: Sequence[CalibrationChoice]) -> list[TakenCalibration]:
+    """Return the calibrations that a plan chose, as `calibrations` returns those of an attempt.
+
+    Parameters
+    ----------
+    conn
+        The database.
+    choices
+        What was chosen.
+    """
+    c, d = calibration.c, desfile.c
+    query = (
+        select(d.id, func.coalesce(c.band, image.c.band, "").label("band"))
+        .outerjoin(calibration, c.desfile_id == d.id)
+        .outerjoin(image, image.c.desfile_id == d.id)
+    )
+    bands: dict[int, str] = {}
+    for start in range(0, len(choices), _BATCH):
+        batch = query.where(d.id.in_([choice.file.id for choice in choices[start : start + _BATCH]]))
+        bands |= {row.id: row.band for row in conn.execute(batch)}
+    planned = [
+        TakenCalibration(
+            choice.file.filetype,
+            choice.file.ccdnum,
+            bands[choice.file.id],
+            choice.file.record.filename,
+            choice.rule.value,
+        )
+        for choice in choices
+    ]
+    return sorted(planned, key=lambda taken: (taken.filetype, taken.ccdnum or 0, taken.band, taken.filename))
 
 
 def cpu_seconds(conn: Connection, attempt_id: int) -> float:

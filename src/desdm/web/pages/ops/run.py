@@ -13,7 +13,7 @@ from desdm.archive.model import Scope
 from desdm.errors import DesdmError, UsageError
 from desdm.framework.cancel import cancel
 from desdm.framework.submit import Submission
-from desdm.operations.compare import compare_runs
+from desdm.operations.compare import InputChanges, compare_planned_inputs, compare_runs
 from desdm.operations.desk.runlogs import LogTail, RunLog, live_logs, log_path, log_tail
 from desdm.operations.desk.runview import MOST_NODES, drawn_jobs, gather_run
 from desdm.operations.retry import Retry, parse_changes, plan_retry, submit_retry
@@ -39,6 +39,7 @@ class _Plan:
 
     retry: Retry
     submission: Submission | None
+    inputs: InputChanges
 
 
 class _Pages:
@@ -117,7 +118,11 @@ class _Pages:
             None if retry.only_failed else submit_retry(config, database, archive, retry, dry_run=not start)
         )
         if not start:
-            return self.show(request, Refusal(fields=form.fields), _Plan(retry, submission))
+            changed = InputChanges()
+            if submission is not None:
+                with self.services.database.read() as conn:
+                    changed = compare_planned_inputs(conn, retry.attempt, submission)
+            return self.show(request, Refusal(fields=form.fields), _Plan(retry, submission, changed))
         name = run if submission is None else submission.run
         start_driver(config, database, name, who=who, reason=retry.reason)
         return RedirectResponse(f"/ops/run/{name}", 303)
