@@ -8,6 +8,7 @@ import random
 import re
 import shutil
 import sqlite3
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from desdm.operations.acceptance import exclude_exposure, lift_exclusion
 from desdm.pipelines import get
 from desdm.quality.qa.flags import read_flags
 from tests.support.night import Processed
-from tests.support.queuenight import NITE, desdm, small_night
+from tests.support.queuenight import NITE, command, desdm, small_night
 from tests.support.wait import until
 
 FIRST = "D00150014_r2p01"
@@ -62,7 +63,7 @@ def test_a_dry_run_says_what_it_will_do_and_writes_nothing(home: Path) -> None:
     assert plan["changes"] == [{"key": "skycompress.threshold", "before": "", "after": "4"}]
     assert (plan["attempt"], plan["replaces"], plan["dry_run"]) == ("D00150014_r2p02", FIRST, True)
     assert any(i["filename"] == "DECam_00150014.fits.fz" for i in plan["inputs"])
-    assert (plan["calibrations"], plan["only_before"], plan["only_after"]) == ([], [], [])
+    assert (plan["calibrations"], plan["inputs_only_first"], plan["inputs_only_second"]) == ([], [], [])
     assert dump(home) == before
 
 
@@ -393,23 +394,42 @@ def assert_named(home: Path, first: str, second: str) -> dict[str, Any]:
     return said
 
 
-#: Calibrations that the run took at first; the tests above made newer ones, which the rules prefer.
+#: Calibrations that the run took at first; there are newer ones, which the rules prefer.
 PINNED = tuple(f"calibration={kind}:20121120_r1p01" for kind in ("cal_biascor", "cal_dflatcor"))
 
 
+@pytest.fixture(scope="module")
+def newer(home: Path) -> None:
+    """Calibrations of the night that are newer than those that the run took."""
+    retried(home, "20121120_r1p01")
+
+
+@pytest.mark.usefixtures("newer")
 def test_calibrations_that_the_rules_choose_otherwise_today_are_said_before_the_run(home: Path) -> None:
     new = retried(home, FIRST)
     said = assert_named(home, FIRST, new["attempt"])
     assert said["calibrations"] and new["calibrations"] == said["calibrations"]
-    assert (new["only_before"], new["only_after"]) == ([], [])
+    assert (new["inputs_only_first"], new["inputs_only_second"]) == ([], [])
 
 
+@pytest.mark.usefixtures("newer")
+def test_the_plan_in_words_names_calibrations_that_differ(home: Path) -> None:
+    [chosen, *_] = desdm(home, "retry", FIRST, "--reason", "x", "--dry-run")["calibrations"]
+    done = subprocess.run(
+        command(home, "retry", FIRST, "--reason", "x", "--dry-run"), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert chosen["before"] in done.stdout and chosen["after"] in done.stdout
+    assert "the same inputs" not in done.stdout and "with the same settings" in done.stdout
+
+
+@pytest.mark.usefixtures("newer")
 def test_the_same_again_differs_in_its_pins_only_by_an_independent_comparison(home: Path) -> None:
     new = retried(home, FIRST, *PINNED)
     said = assert_named(home, FIRST, new["attempt"])
     assert {d["key"] for d in said["settings"]} == {"calibration.cal_biascor", "calibration.cal_dflatcor"}
     assert not (said["calibrations"] or said["metrics"] or said["files"] or said["inputs_only_first"])
-    assert (new["calibrations"], new["only_before"], new["only_after"]) == ([], [], [])
+    assert (new["calibrations"], new["inputs_only_first"], new["inputs_only_second"]) == ([], [], [])
 
 
 def test_nested_settings_are_named_with_every_number_pixel_and_row_that_follows(home: Path) -> None:

@@ -12,6 +12,9 @@ from desdm.cli.names import RUN
 
 if TYPE_CHECKING:
     from desdm.cli.context import JsonValue
+    from desdm.framework.submit import Submission
+    from desdm.operations.compare import InputChanges
+    from desdm.operations.retry import Retry
 
 
 @click.command()
@@ -54,7 +57,6 @@ def command(
     with facility.database.read() as conn:
         retry = plan_retry(conn, run, changes, reason=reason, only_failed=only_failed)
     name, state = retry.attempt.run, retry.attempt.state
-    jobs = wrappers = 0
     document: dict[str, JsonValue] = {
         "replaces": None if only_failed else retry.attempt.run,
         "pipeline": retry.pipeline.name,
@@ -64,18 +66,28 @@ def command(
         "reason": retry.reason,
         "dry_run": dry_run,
     }
-    if not only_failed:
+    if only_failed:
+        if not as_json:
+            click.echo(f"{name} goes on at its first module that is not done; what is good stays")
+    else:
         submission = submit_retry(
             facility.config, facility.database, facility.archive, retry, dry_run=dry_run
         )
-        name, state, jobs, wrappers = submission.run, submission.state, submission.jobs, submission.wrappers
-        document |= {"jobs": jobs, "wrappers": wrappers, "notes": list(submission.notes)}
         with facility.database.read() as conn:
-            document |= asdict(compare_planned_inputs(conn, retry.attempt, submission))
+            changed = compare_planned_inputs(conn, retry.attempt, submission)
+        name, state = submission.run, submission.state
+        document |= {
+            "jobs": submission.jobs,
+            "wrappers": submission.wrappers,
+            "notes": list(submission.notes),
+            "calibrations": [asdict(one) for one in changed.calibrations],
+            "inputs_only_first": list(changed.only_before),
+            "inputs_only_second": list(changed.only_after),
+        }
         if dry_run:
             document["inputs"] = [one._asdict() for one in submission.inputs]
-    if not as_json:
-        _print_plan(context, document, name)
+        if not as_json:
+            _print_plan(context, retry, submission, changed)
     if not dry_run:
         if wait:
             state = drive_here(context, name, reason=retry.reason)
@@ -89,33 +101,21 @@ def command(
     ctx.exit(0 if dry_run else exit_status(state))
 
 
-def _print_plan(context: CommandContext, document: dict[str, JsonValue], name: str) -> None:
+def _print_plan(context: CommandContext, retry: Retry, submission: Submission, changed: InputChanges) -> None:
     """Print what a retry does before it does it."""
-    if document["only_failed"]:
-        click.echo(f"{name} goes on at its first module that is not done; what is good stays")
-        return
     click.echo(
-        f"{name} repeats {document['replaces']}: {document['jobs']} jobs, {document['wrappers']} wrappers"
+        f"{submission.run} repeats {retry.attempt.run}: {submission.jobs} jobs, {submission.wrappers} wrappers"
     )
-    changes = document["changes"]
-    assert isinstance(changes, list)
-    rows = [(c["key"], c["before"], c["after"]) for c in changes if isinstance(c, dict)]
+    rows = [(c.key, c.before, c.after) for c in retry.changes]
     context.table(("SETTING", "BEFORE", "AFTER"), rows, empty="with the same settings")
-    chosen = document["calibrations"]
-    assert isinstance(chosen, list)
-    if chosen:
+    if changed.calibrations:
         context.table(
             ("CALIBRATION", "CCD", "BAND", "BEFORE", "AFTER", "RULE"),
-            [
-                (c["filetype"], c["ccdnum"], c["band"], c["before"], c["after"], c["after_rule"])
-                for c in chosen
-                if isinstance(c, dict)
-            ],
+            [(c.filetype, c.ccdnum, c.band, c.before, c.after, c.after_rule) for c in changed.calibrations],
         )
-    for key, text in (("only_before", "no longer taken"), ("only_after", "taken now, not before")):
-        names = document[key]
-        assert isinstance(names, list)
-        for name in names:
-            click.echo(f"{text}: {name}")
-    if not (chosen or document["only_before"] or document["only_after"]):
+    for name in changed.only_before:
+        click.echo(f"no longer taken: {name}")
+    for name in changed.only_after:
+        click.echo(f"taken now, not before: {name}")
+    if not changed.any:
         click.echo("with the same inputs and calibrations")
