@@ -526,6 +526,12 @@ def blocked(r: Rehearsal, sky: Sky) -> None:
     r.run("mark", tile, "blessed", "--own", "--reason", "looks well")
     r.state("closed with evidence: the tile is blessed", r.ask("show", run)["data_state"], "ACTIVE")
     r.run("release", "publish", "WHOLE")
+    r.run("release", "create", "REVIEWED", "--blessed")
+    picked = json.loads((r.home / "releases" / "REVIEWED" / "docs" / "selection.json").read_text("utf-8"))
+    r.state(
+        "a release of blessed data takes what is blessed alone", {f["run"] for f in picked["files"]}, {run}
+    )
+    r.run("release", "discard", "REVIEWED")
     notes = _notes(r, "WHOLE")
     inside = notes.partition("What was dropped")[0]
     r.state("the notes list every exposure", {e for e in sky.good if f"D{e:08d}" in inside}, set(sky.good))

@@ -62,6 +62,7 @@ def test_it_is_made_once_and_a_failed_making_leaves_none(tmp_path: Path) -> None
         ('[engine]\nhold_memory = "1 GB"\n', "engine.hold_memory must be a number"),
         ("[archive]\ngrace_days = 1e300\n", "archive.grace_days must be a number"),
         ("[archive]\ndelete_bound = [1]\n", "archive.delete_bound must be a number"),
+        ('[release]\nblessed_only = "yes"\n', "release.blessed_only must be true or false"),
         ('[archive]\nname = ""\n', "archive.name must be a name"),
         ('[archive]\nroot = " "\n', "archive.root must be a name"),
         ("archive = 3\n", r"archive must be a section"),

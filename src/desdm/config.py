@@ -26,6 +26,7 @@ _KNOWN = {
     "archive": {"name", "root", "grace_days", "delete_bound"},
     "engine": {"workers", "max_tries", "hold_memory"},
     "site": {"project", "campaign", "operator"},
+    "release": {"blessed_only"},
     "services": {
         "accel",
         "database",
@@ -78,6 +79,8 @@ class Config:
         How long denials are kept.
     keep_free_mb
         MB of the disk that jobs leave free: with less, no job is made.
+    blessed_only
+        Whether releases take only runs that a person has blessed.
     project, campaign
         Of runs that name none.
     operator
@@ -95,6 +98,7 @@ class Config:
     workers: int
     max_tries: int
     hold_memory: int
+    blessed_only: bool
     project: str
     campaign: str
     operator: str
@@ -176,6 +180,7 @@ def load(home: str | os.PathLike[str] | None = None) -> Config:
         workers=get.count("engine", "workers", 0),
         max_tries=get.count("engine", "max_tries", 3),
         hold_memory=get.count("engine", "hold_memory", 1024),
+        blessed_only=get.flag("release", "blessed_only", False),
         project=get.name("site", "project", "OPS", _SHORT_NAME),
         campaign=get.name("site", "campaign", "MAIN", _NAME),
         operator=person(get.name("site", "operator", _account() or "operator", _NAME)),
@@ -283,6 +288,13 @@ class _Reader:
         value = self.tree.get(section, {}).get(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
             raise self._error(section, key, f"a number that is not negative, at most {most:g}")
+        return value
+
+    def flag(self, section: str, key: str, default: bool) -> bool:
+        """Return true or false."""
+        value = self.tree.get(section, {}).get(key, default)
+        if not isinstance(value, bool):
+            raise self._error(section, key, "true or false, without quotes")
         return value
 
     def count(self, section: str, key: str, default: int) -> int:

@@ -105,6 +105,9 @@ def test_mistakes_are_told_with_the_way_on(desdm: Run, tmp_path: Path) -> None:
     assert "no good product of a coadd run" in desdm("release", "create", "R1", ends=2)
     assert "no good product" in desdm("release", "create", "R1", "--select", "tag=Y6A1", ends=2)
     assert "--empty takes no data" in desdm("release", "create", "R1", "--empty", "--select", "tag=A", ends=2)
+    with (tmp_path / "home" / "desdm.toml").open("a") as settings:
+        settings.write("\n[release]\nblessed_only = true\n")
+    assert "fits (data_state=ACTIVE)" in desdm("release", "create", "R1", ends=2)
     assert json.loads(desdm("release", "list", "--json")) == [], "what failed left nothing"
     desdm("release", "create", "R1", "--empty")
     (tmp_path / "x.parquet").write_text("no Parquet")

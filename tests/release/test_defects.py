@@ -85,11 +85,13 @@ def test_a_release_of_blessed_data_takes_what_a_person_has_blessed_and_nothing_e
         select(conn, {"data_state": "ACTIVE"})
     mark(database, "DES0001+0001", Mark.BLESSED)
     with database.read() as conn:
-        assert len(select(conn, {}).files) == 2
+        every = select(conn, {})
+        assert len(every.files) == 2 and every.unreviewed == ("DES0002+0001_r1p01",)
         blessed = select(conn, {"data_state": "ACTIVE"})
         with pytest.raises(UsageError, match="data_state=JUNK"):
             select(conn, {"data_state": "junk"})
     assert [f.tilename for f in blessed.files] == ["DES0001+0001"] and blessed.text == "data_state=ACTIVE"
+    assert blessed.unreviewed == ()
     (left,) = blessed.omissions
     assert (left.subject, left.reason) == (
         "run DES0002+0001_r1p01",

@@ -8,7 +8,7 @@ import pytest
 
 from desdm.release.documents import data
 from desdm.release.model import Release, ReleaseColumn, ReleaseTable
-from desdm.release.notes import _counted, _judged
+from desdm.release.notes import _counted, _judged, _reviewed
 from desdm.release.source import TableSource
 from desdm.schema.states import ReleaseState, Verdict
 
@@ -23,6 +23,15 @@ def test_a_verdict_without_reason_has_no_colon(words: str, text: str) -> None:
 
 def test_one_is_singular() -> None:
     assert [_counted(n, "tile") for n in (0, 1, 2)] == ["0 tiles", "1 tile", "2 tiles"]
+
+
+def test_the_notes_say_which_runs_a_person_has_reviewed() -> None:
+    assert _reviewed(1, ["A_r1p01"]) == "No person had reviewed the data of this run."
+    assert _reviewed(2, ["A_r1p01", "B_r1p01"]) == "No person had reviewed the data of any of these runs."
+    assert _reviewed(2, []) == "A person has blessed the data of each of these runs."
+    assert _reviewed(3, ["B_r1p01"]) == (
+        "A person had blessed the data of 2 of these 3 runs; nobody had reviewed B_r1p01."
+    )
 
 
 def test_the_data_documentation_reads_as_sentences() -> None:

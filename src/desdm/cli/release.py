@@ -73,7 +73,7 @@ def create(
     """Create release NAME, a draft, from runs that ended well; an erratum uses the selection of its release by default.
 
     Data that are JUNK, marked defective or excluded are left out, and those of flagged runs until a person blesses them;
-    with --blessed only what a person has blessed is taken.
+    with --blessed, or release.blessed_only in desdm.toml, only what a person has blessed is taken.
 
     What derives from a proprietary release, as an erratum or by the same files, is proprietary too, with its data rights,
     unless --public is given.
@@ -87,10 +87,11 @@ def create(
         raise UsageError("--empty takes no data; leave out --select and --blessed, or --empty")
     config, facility = context.facility.config, context.facility
     root, file_count, omission_count = _root(context, name), 0, 0
+    unreviewed: tuple[str, ...] = ()
     conditions: dict[str, str] | None = None if empty else parse(words)
     if erratum_of is not None and not words and not empty:
         conditions = again(find(facility.database, erratum_of).selection)
-    if blessed and conditions is not None:
+    if (blessed or config.blessed_only) and conditions is not None:
         conditions = {**conditions, "data_state": "ACTIVE"}
     if conditions is None:
         release = verb.create_empty(
@@ -124,6 +125,7 @@ def create(
             scope=facility.production,
         )
         file_count, omission_count = len(selection.files), len(selection.omissions)
+        unreviewed = selection.unreviewed
     rights_note = _rights_note(context, release, proprietary)
     faults = [] if conditions is None else _lineage_faults(context, release)
     after = (
@@ -135,6 +137,12 @@ def create(
     def human() -> None:
         if rights_note:
             click.echo(f"note: {rights_note}", err=True)
+        if unreviewed:
+            click.echo(
+                f"note: nobody has blessed {len(unreviewed)} of its runs (first {unreviewed[0]}), as its notes will say; "
+                "review them: desdm mark TILE blessed; leave them out: --blessed",
+                err=True,
+            )
         if faults:
             more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
             first = f"{faults[0].subject}: {faults[0].text}{more}"
@@ -148,6 +156,7 @@ def create(
         "state": release.state,
         "files": file_count,
         "left_out": omission_count,
+        "unreviewed": list(unreviewed),
         "faults": len(faults),
         "proprietary": release.proprietary,
         "rights": rights_note,

@@ -74,7 +74,7 @@ def release_of(context: CommandContext, run: str, say: Callable[[str], object]) 
             facility.archive,
             root,
             name,
-            {},
+            {"data_state": "ACTIVE"} if facility.config.blessed_only else {},
             title="The demo's night",
             who=who,
             workers=facility.config.workers or threads_here(),

@@ -113,6 +113,20 @@ def _selected(page: Document, release: Release, selection: SelectionDocument | N
     page.paragraph(
         f"Selection: {release.selection}. Taken were {came}. docs/selection.json lists each file with its digest."
     )
+    if runs:
+        page.paragraph(_reviewed(len(runs), selection.unreviewed))
+
+
+def _reviewed(count: int, unreviewed: Sequence[str]) -> str:
+    """Return how many of the runs a person had blessed when they were selected."""
+    if not unreviewed:
+        return "A person has blessed the data of each of these runs."
+    if len(unreviewed) == count:
+        return "No person had reviewed the data of " + ("this run." if count == 1 else "any of these runs.")
+    return (
+        f"A person had blessed the data of {count - len(unreviewed)} of these {_counted(count, 'run')}; nobody had "
+        f"reviewed {', '.join(unreviewed)}."
+    )
 
 
 def _exposures(page: Document, uses: Sequence[ExposureUse]) -> None:

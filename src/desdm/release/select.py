@@ -46,11 +46,14 @@ class Selection:
         Runs and files that are left out.
     text
         Conditions of the selection, as the user wrote them.
+    unreviewed
+        Names of the runs of its files that nobody has blessed: they are done, and no person has looked at them.
     """
 
     files: tuple[SelectedFile, ...]
     omissions: tuple[Omission, ...]
     text: str
+    unreviewed: tuple[str, ...] = ()
 
 
 def parse(words: Sequence[str]) -> dict[str, str]:
@@ -152,7 +155,10 @@ def select(conn: Connection, conditions: Mapping[str, str], scope: Scope | None 
     omissions += [Omission(r.name, bad_files[r.id].text) for r in marked]
     omissions += _superseded_products(conn, selected)
     selected.sort(key=lambda p: (p.record.filetype, p.tilename or "", p.band or "", p.record.name))
-    return Selection(tuple(selected), tuple(omissions), text)
+    unreviewed = sorted(
+        runs[n].name for n in chosen if n in runs and runs[n].data_state is not DataState.ACTIVE
+    )
+    return Selection(tuple(selected), tuple(omissions), text, tuple(unreviewed))
 
 
 def _superseded_products(conn: Connection, selected: Sequence[SelectedFile]) -> list[Omission]:
