@@ -19,7 +19,7 @@ from desdm.operations.acceptance import exclude_exposure, lift_exclusion
 from desdm.operations.queue import acts, store
 from desdm.operations.queue.acts import Act, Selection
 from desdm.operations.queue.campaign import Campaign, queue_campaign
-from desdm.operations.queue.enqueue import enqueue, judge_again
+from desdm.operations.queue.enqueue import enqueue, queue_again, refused_no_longer
 from desdm.operations.queue.failures import failure_of
 from desdm.operations.queue.holds import apply_problems
 from desdm.operations.queue.model import Policy, QueueRow
@@ -72,7 +72,7 @@ def config(tmp_path: Any) -> Config:
 def queue_night(database: Database, now: datetime = NOW) -> list[QueueRow]:
     with database.write() as conn:
         enqueue(conn, PRODUCTION, store.uncovered_nites(conn, "MAIN"), now=now)
-        judge_again(conn, PRODUCTION, now=now)
+        queue_again(conn, refused_no_longer(conn, PRODUCTION, now=now), now=now)
         assert store.uncovered_nites(conn, "MAIN") == []
         return store.find_rows(conn)
 

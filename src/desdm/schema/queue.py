@@ -68,6 +68,7 @@ ops_auto_queue = Table(
     closed("state", QueueState),
     Index("ix_ops_auto_queue_state", "state", "rank", "due_at"),
     Index("ix_ops_auto_queue_nite", "nite"),
+    Index("ix_ops_auto_queue_expnum", "expnum"),
     comment="The nightly queue: what is to be processed, in which order, and why it stands where it stands",
 )
 

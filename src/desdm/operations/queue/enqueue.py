@@ -19,7 +19,7 @@ from desdm.schema.operationstates import QueueState
 from desdm.schema.states import EventKind, Verdict
 from desdm.schema.store import exposure_name, record_event
 
-__all__ = ["Queued", "enqueue", "judge_again"]
+__all__ = ["Queued", "enqueue", "queue_again", "refused_no_longer"]
 
 #: Who queues, in events.
 WHO = "queue"
@@ -212,22 +212,22 @@ def _new_row(
     )
 
 
-def judge_again(conn: Connection, scope: Scope, *, now: datetime) -> int:
-    """Queue the rows that a rule dismissed and that it no longer refuses, and return how many.
+def refused_no_longer(conn: Connection, scope: Scope, *, now: datetime) -> list[tuple[QueueRow, Policy]]:
+    """Return the rows that a rule dismissed and no longer refuses, each with the policy that queues it.
 
     Exclusions are lifted, and policies entered, after a row was dismissed.
 
     Parameters
     ----------
     conn
-        Connection in a transaction.
+        The database.
     scope
         Project and campaign of production.
     now
         Time, UTC.
     """
     policies, programmes = policies_in_force(conn), store.programmes(conn)
-    count = 0
+    fitting_rows = []
     for nite in store.judged_nites(conn, scope.campaign):
         situation = _Situation(policies, programmes, {}, scope, now, timedelta(0))
         exposures = {a.expnum: a for a in arrivals(conn, nite)}
@@ -241,18 +241,35 @@ def judge_again(conn: Connection, scope: Scope, *, now: datetime) -> int:
                 situation.policies_for_night(nite) if arrival is None else situation.policies_for(arrival)
             )
             policy = next((p for p in fitting if p.pipeline == row.pipeline), None)
-            if policy is None:
-                continue
-            why = f"refused no longer; queued by {policy.text}"
-            values = {
-                "held_by": None,
-                "rank": policy.rank,
-                "due_at": now + timedelta(hours=policy.deadline_h),
-                "max_tries": policy.max_tries,
-                "policy_id": policy.id,
-                "tries": 0,
-            }
-            if store.change_row(conn, row, QueueState.WAITING, why=why, now=now, **values):
-                record_event(conn, EventKind.QUEUE, WHO, f"{row.name} queued: {why}", subject=row.unitname)
-                count += 1
+            if policy is not None:
+                fitting_rows.append((row, policy))
+    return fitting_rows
+
+
+def queue_again(conn: Connection, rows: Iterable[tuple[QueueRow, Policy]], *, now: datetime) -> int:
+    """Queue rows that a rule had dismissed, and return how many.
+
+    Parameters
+    ----------
+    conn
+        Connection in a transaction.
+    rows
+        Rows as `refused_no_longer` found them; one that was changed meanwhile is left.
+    now
+        Time, UTC.
+    """
+    count = 0
+    for row, policy in rows:
+        why = f"refused no longer; queued by {policy.text}"
+        values = {
+            "held_by": None,
+            "rank": policy.rank,
+            "due_at": now + timedelta(hours=policy.deadline_h),
+            "max_tries": policy.max_tries,
+            "policy_id": policy.id,
+            "tries": 0,
+        }
+        if store.change_row(conn, row, QueueState.WAITING, why=why, now=now, **values):
+            record_event(conn, EventKind.QUEUE, WHO, f"{row.name} queued: {why}", subject=row.unitname)
+            count += 1
     return count

@@ -8,7 +8,17 @@ from datetime import datetime
 
 from desdm.schema.operationstates import QueueState
 
-__all__ = ["ANY", "DEFAULT_POLICIES", "LEASE", "NEEDS", "RULE", "Policy", "QueueChange", "QueueRow"]
+__all__ = [
+    "ANY",
+    "DEFAULT_POLICIES",
+    "LEASE",
+    "NEEDS",
+    "PROGRAMS",
+    "RULE",
+    "Policy",
+    "QueueChange",
+    "QueueRow",
+]
 
 #: Programme or band of a policy that is for all of them.
 ANY = "*"
@@ -16,6 +26,8 @@ ANY = "*"
 RULE = "rule"
 #: Name of the lease of the process that runs the queue.
 LEASE = "queue"
+#: Authors of events that are programs: the queue, and the watcher of deliveries.
+PROGRAMS = ("queue", "dts")
 #: Pipeline → pipeline of the night that must have ended, well or not, before it begins.
 NEEDS: Mapping[str, str] = {"firstcut": "precal"}
 

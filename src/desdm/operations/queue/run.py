@@ -30,11 +30,12 @@ from desdm.operations.notices.channels import channel
 from desdm.operations.notices.outbox import collect, deliver
 from desdm.operations.qa.dispatch import expire_dispatches
 from desdm.operations.queue import store
-from desdm.operations.queue.enqueue import WHO, enqueue, judge_again
+from desdm.operations.queue.enqueue import WHO, enqueue, queue_again, refused_no_longer
 from desdm.operations.queue.holds import apply_problems
 from desdm.operations.queue.model import LEASE, QueueRow
 from desdm.operations.queue.settle import Settler
 from desdm.operations.queue.submit import submit_row
+from desdm.operations.queue.watermark import Watermark
 from desdm.schema.database import Database
 from desdm.schema.operationstates import QueueState
 from desdm.schema.states import AttemptState, JobState
@@ -47,8 +48,6 @@ POLL = 1.0
 _RENEWAL, _PATIENCE = 15.0, 2.0
 #: Seconds between looks at what is to be told.
 _NOTICES = 30.0
-#: Seconds between judgements of rows that a rule dismissed.
-_JUDGEMENT = 60.0
 #: Errors of the installation, not of a row: this process ends.
 _ENDING = (LeaseLost, DamagedDatabase)
 #: Seconds until a run that another process drives is looked at again.
@@ -159,7 +158,8 @@ class _Runner:
         self.elsewhere: dict[int, float] = {}
         #: Run that may end its runner; none is submitted beside it, or while one waits for its turn.
         self.alone, self.draining = "", False
-        self.renewed = self.polled = self.judged = self.told = float("-inf")
+        self.renewed = self.polled = self.told = float("-inf")
+        self.watermark = Watermark()
         self.renewed = time.monotonic()
         self.sender: Thread | None = None
 
@@ -218,19 +218,20 @@ class _Runner:
     def _enqueue(self) -> None:
         """Queue what has arrived; hold and free the rows of problems."""
         work, now = self.work, self.work.clock()
-        judging = time.monotonic() - self.judged > _JUDGEMENT
+        seconds, production = time.monotonic(), self.settler.production
         with work.database.read() as conn:
-            nites = store.uncovered_nites(conn, work.config.campaign)
+            look = self.watermark.look(conn, work.config.campaign, seconds)
             changes = apply_problems(conn, dry_run=True, now=now)
-        if not (nites or changes or judging):
+            freed = refused_no_longer(conn, production, now=now) if look.decided else []
+        if not (look.nites or changes or freed):
+            self.watermark.keep(look)
             return
         with work.database.write() as conn:
             require(conn, self.lease)
-            queued = enqueue(conn, self.settler.production, nites, now=now, quiet=work.quiet)
-            again = judge_again(conn, self.settler.production, now=now) if judging else 0
+            queued = enqueue(conn, production, look.nites, now=now, quiet=work.quiet)
+            again = queue_again(conn, freed, now=now)
             apply_problems(conn, now=now)
-        if judging:
-            self.judged = time.monotonic()
+        self.watermark.keep(look)
         count = queued.added + queued.reopened + again
         self.summary.queued += count
         if count:

@@ -23,13 +23,14 @@ from sqlalchemy import (
 
 from desdm.archive.store.common import among, packed
 from desdm.operations.arrival import CALIBRATIONS
-from desdm.operations.queue.model import NEEDS, RULE, Policy, QueueRow
+from desdm.operations.queue.model import NEEDS, PROGRAMS, RULE, Policy, QueueRow
 from desdm.schema import desfile, file_archive_info, image, pfw_attempt, problem
 from desdm.schema.arrival import delivery, ops_propid
+from desdm.schema.events import event
 from desdm.schema.operationstates import ProblemState, QueueState, Severity
 from desdm.schema.queue import ops_auto_queue, ops_policy
 from desdm.schema.runname import RunName
-from desdm.schema.states import CopyState
+from desdm.schema.states import CopyState, EventKind
 from desdm.schema.store import exposure_name
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "change_row",
     "change_rows",
     "count_states",
+    "decisions",
     "end_policy",
     "exposures_in_archive",
     "find_row",
@@ -46,6 +48,8 @@ __all__ = [
     "insert_policy",
     "insert_row",
     "judged_nites",
+    "newest_event",
+    "newest_file",
     "policies",
     "programmes",
     "ready_rows",
@@ -91,7 +95,7 @@ def end_policy(conn: Connection, number: int, until: datetime) -> bool:
 # -- what has arrived
 
 
-def uncovered_nites(conn: Connection, campaign: str) -> list[str]:
+def uncovered_nites(conn: Connection, campaign: str, *, after: int = 0) -> list[str]:
     """Return the nights with raw files in the archive that no row of a campaign covers.
 
     Parameters
@@ -100,6 +104,8 @@ def uncovered_nites(conn: Connection, campaign: str) -> list[str]:
         The database.
     campaign
         Campaign of the rows.
+    after
+        Number of a file: those up to it are not looked at.
     """
     calibration = func.lower(func.coalesce(image.c.obstype, "")).in_(CALIBRATIONS)
     of_night = exists().where(
@@ -117,6 +123,7 @@ def uncovered_nites(conn: Connection, campaign: str) -> list[str]:
         .join(desfile, desfile.c.id == image.c.desfile_id)
         .where(
             desfile.c.filetype == "raw",
+            desfile.c.id > after,
             image.c.nite.is_not(None),
             image.c.expnum.is_not(None),
             or_(and_(calibration, not_(of_night)), and_(not_(calibration), not_(of_exposure))),
@@ -126,6 +133,36 @@ def uncovered_nites(conn: Connection, campaign: str) -> list[str]:
         .order_by(image.c.nite)
     )
     return [str(nite) for nite in conn.execute(query).scalars()]
+
+
+def newest_file(conn: Connection) -> int:
+    """Return the highest number of a file; 0: there is none."""
+    return int(conn.execute(select(func.coalesce(func.max(desfile.c.id), 0))).scalar_one())
+
+
+def newest_event(conn: Connection) -> int:
+    """Return the highest number of an event; 0: there is none."""
+    return int(conn.execute(select(func.coalesce(func.max(event.c.id), 0))).scalar_one())
+
+
+def decisions(conn: Connection, after: int) -> set[int]:
+    """Return the events that may free a row that a rule dismissed.
+
+    An exclusion that is lifted, a policy, the programme of a proposal, a file that is deleted.
+
+    Parameters
+    ----------
+    conn
+        The database.
+    after
+        Number of an event: those up to it are not looked at.
+    """
+    by_people = and_(
+        event.c.kind.in_((EventKind.QUEUE.value, EventKind.DELIVERY.value)), event.c.who.not_in(PROGRAMS)
+    )
+    always = event.c.kind.in_((EventKind.EXCLUDE.value, EventKind.DELETE.value))
+    query = select(event.c.id).where(event.c.id > after, or_(always, by_people))
+    return {int(number) for number in conn.execute(query).scalars()}
 
 
 def judged_nites(conn: Connection, campaign: str) -> list[str]:
