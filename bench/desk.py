@@ -3,6 +3,7 @@
 One line of JSON a page: ``ms`` is the 95th percentile of first answers of servers that have just started, ``warm_ms`` of
 further ones, ``cpu_ms`` what one of these costs the server, ``ratio`` that at the larger size over that at the smaller;
 requests and bytes are those of a real browser (without the stream of events, which opens later).
+A line ``desk.queue`` has the CPU milliseconds of the queue's looks at what has arrived: its first one, and a further one.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ import requests
 from common import workplace
 from desdm.accounts import people, tokens
 from desdm.facility import Facility
+from desdm.operations.queue.watermark import Watermark
 from desdm.schema.states import Role
 from tests.support.deskdata import DeskData, make_desk
 
 #: Attempts; `DESK_SIZES=2000,20000` for a shorter bench.
 SIZES = [int(size) for size in os.environ.get("DESK_SIZES", "10000,100000").split(",")]
 _STARTS, _WARM = 3, 5
+_LOOKS = 20
 
 
 def pages(made: DeskData) -> list[str]:
@@ -159,12 +162,14 @@ def main() -> None:
     """Make the records, time the pages, and print a line each."""
     costs: dict[str, list[float]] = {}
     lines: dict[str, dict[str, object]] = {}
+    looks: list[tuple[float, float]] = []
     # What an earlier bench made is used again: the larger record takes minutes.
     base = Path(os.environ["DESK_KEEP"]) if "DESK_KEEP" in os.environ else workplace()
     for size in SIZES:
         home = base / f"desk{size}"
         made = _made(home, size)
         token, password = _account(home)
+        looks.append(_queue_looks(home))
         first: dict[str, list[float]] = {}
         warm: dict[str, list[float]] = {}
         spent: dict[str, list[float]] = {}
@@ -204,6 +209,28 @@ def main() -> None:
         row = {"bench": f"desk.{name}", "n": SIZES[-1], **line, "ratio": ratio}
         sys.stdout.write(json.dumps(row) + "\n")
         sys.stdout.flush()
+    row = {
+        "bench": "desk.queue",
+        "n": SIZES[-1],
+        "first_cpu_ms": round(looks[-1][0], 2),
+        "cpu_ms": round(looks[-1][1], 2),
+        "ratio": round(looks[-1][1] / looks[0][1], 2),
+    }
+    sys.stdout.write(json.dumps(row) + "\n")
+
+
+def _queue_looks(home: Path) -> tuple[float, float]:
+    """Return the milliseconds of CPU of the queue's first look at what has arrived, and of a further one."""
+    facility, watermark, spent = Facility.open(home), Watermark(), []
+    for count in (1, _LOOKS):
+        begin = time.process_time()
+        for _ in range(count):
+            with facility.database.read() as conn:
+                look = watermark.look(conn, facility.config.campaign, time.monotonic())
+            watermark.keep(look)
+        spent.append((time.process_time() - begin) * 1000 / count)
+    facility.close()
+    return spent[0], spent[1]
 
 
 def _made(home: Path, size: int) -> DeskData:
