@@ -55,7 +55,7 @@ def logged_in(site: Site, login: str) -> requests.Session:
 
 def form_token(session: requests.Session, site: Site) -> str:
     found = re.search(
-        r'<meta name="csrf" content="([\w.]+)">', session.get(f"{site.url}/api", timeout=30).text
+        r'<meta name="csrf" content="([\w.-]+)">', session.get(f"{site.url}/api", timeout=30).text
     )
     assert found
     return found[1]
