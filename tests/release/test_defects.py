@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
+from hashlib import sha256
 
 import pytest
 from sqlalchemy import update
@@ -10,9 +12,11 @@ from sqlalchemy import update
 from desdm.archive.model import Scope
 from desdm.errors import NotFoundError, UsageError
 from desdm.operations.qa.marks import MarkOrder, mark_subject
-from desdm.release.publish import publish
+from desdm.release.publish import find, publish
 from desdm.release.select import select
-from desdm.schema import desfile, pfw_attempt
+from desdm.release.validate import errors, validate
+from desdm.schema import desfile, pfw_attempt, release_file
+from desdm.schema import release as release_record
 from desdm.schema.database import Database
 from desdm.schema.operationstates import Mark
 from tests.archive.test_find import attempt, put
@@ -74,6 +78,52 @@ def test_a_defective_run_that_was_set_active_is_refused_all_the_same(draft: Draf
     assert {check for check, _ in draft.wrong()} == {"marks"}
 
 
+def test_a_draft_is_published_only_while_its_runs_are_blessed_where_that_is_the_rule(draft: Draft) -> None:
+    run = f"{TILES[0].name}_r1p01"
+    with draft.database.write() as conn:
+        attempt(conn, 1, unit=TILES[0].name, pipeline="coadd")
+    path = draft.root / "docs" / "selection.json"
+    document = json.loads(path.read_text())
+
+    def review(**rule: bool) -> list[tuple[str, str, str]]:
+        record = find(draft.database, "D1")
+        checks = validate(draft.database, draft.root, record, **rule)
+        return [(c.outcome, c.subject, c.text) for c in checks if c.check == "review"]
+
+    (delivered,) = review(blessed_only=True)
+    assert delivered[0] == "error" and "were delivered without a run" in delivered[2]
+    for entry in document["files"]:
+        entry["run"] = run
+    path.write_text(json.dumps(document))
+    size, digest = path.stat().st_size, sha256(path.read_bytes()).hexdigest()
+    with draft.database.write() as conn:
+        mine = release_file.c.path == "docs/selection.json"
+        conn.execute(update(release_file).where(mine).values(filesize=size, sha256=digest))
+    assert review() == []
+    [(outcome, subject, text)] = review(blessed_only=True)
+    assert (outcome, subject) == ("error", f"run {run}") and f"desdm mark {run} blessed" in text
+    mark(draft.database, run, Mark.BLESSED)
+    assert [outcome for outcome, *_ in review(blessed_only=True)] == ["ok"]
+    mark(draft.database, run, Mark.WITHDRAWN)
+    with pytest.raises(UsageError, match="nobody has blessed its data, or the blessing was withdrawn"):
+        publish(draft.database, draft.root, "D1", who="me", blessed_only=True)
+    mark(draft.database, run, Mark.BLESSED)
+    publish(draft.database, draft.root, "D1", who="me", blessed_only=True)
+    notes = (draft.root / "docs" / "notes.md").read_text()
+    assert "A person has blessed the data of each of these runs." in notes
+    mark(draft.database, run, Mark.WITHDRAWN)
+    assert [outcome for outcome, *_ in review(blessed_only=True)] == ["note"]
+
+
+def test_a_selection_of_blessed_data_asks_for_a_blessing_by_itself(draft: Draft) -> None:
+    with draft.database.write() as conn:
+        mine = release_record.c.name == "D1"
+        conn.execute(update(release_record).where(mine).values(selection="data_state=ACTIVE"))
+    assert ("review", "D1") in [
+        (c.check, c.subject) for c in errors(validate(draft.database, draft.root, find(draft.database, "D1")))
+    ]
+
+
 def test_a_release_of_blessed_data_takes_what_a_person_has_blessed_and_nothing_else(
     database: Database,
 ) -> None:
@@ -81,7 +131,8 @@ def test_a_release_of_blessed_data_takes_what_a_person_has_blessed_and_nothing_e
         for number, tile in ((1, "DES0001+0001"), (2, "DES0002+0001")):
             attempt(conn, number, unit=tile, pipeline="coadd")
             put(conn, number, f"{tile}_r1p01_g_coadd.fits", number, filetype="coadd", band="g", tilename=tile)
-    with database.read() as conn, pytest.raises(NotFoundError, match="nothing to release"):
+    waiting = "2 good runs wait for a blessing: desdm mark DES0002[+]0001_r1p01 blessed"
+    with database.read() as conn, pytest.raises(NotFoundError, match=waiting):
         select(conn, {"data_state": "ACTIVE"})
     mark(database, "DES0001+0001", Mark.BLESSED)
     with database.read() as conn:

@@ -26,11 +26,11 @@ def test_one_is_singular() -> None:
 
 
 def test_the_notes_say_which_runs_a_person_has_reviewed() -> None:
-    assert _reviewed(1, ["A_r1p01"]) == "No person had reviewed the data of this run."
-    assert _reviewed(2, ["A_r1p01", "B_r1p01"]) == "No person had reviewed the data of any of these runs."
+    assert _reviewed(1, ["A_r1p01"]) == "No person has reviewed the data of this run."
+    assert _reviewed(2, ["A_r1p01", "B_r1p01"]) == "No person has reviewed the data of any of these runs."
     assert _reviewed(2, []) == "A person has blessed the data of each of these runs."
     assert _reviewed(3, ["B_r1p01"]) == (
-        "A person had blessed the data of 2 of these 3 runs; nobody had reviewed B_r1p01."
+        "A person has blessed the data of 2 of these 3 runs; nobody has reviewed B_r1p01."
     )
 
 

@@ -379,6 +379,7 @@ def publish(context: CommandContext, release: str, reason: str, as_json: bool) -
             prepare=served.prepare,
             ask=served.ask,
             production=facility.production,
+            blessed_only=facility.config.blessed_only,
         )
     context.show(
         {

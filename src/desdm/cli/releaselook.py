@@ -28,7 +28,11 @@ def validate(context: CommandContext, release: str, as_json: bool) -> int:
     facility = context.facility
     record = verb.find(facility.database, release)
     checks = check.validate(
-        facility.database, facility.config.releases / record.name, record, facility.production
+        facility.database,
+        facility.config.releases / record.name,
+        record,
+        facility.production,
+        blessed_only=facility.config.blessed_only,
     )
     context.show(
         [c._asdict() for c in checks],

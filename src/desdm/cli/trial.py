@@ -90,6 +90,7 @@ def release_of(context: CommandContext, run: str, say: Callable[[str], object]) 
             prepare=served.prepare,
             ask=served.ask,
             production=facility.production,
+            blessed_only=facility.config.blessed_only,
         )
     return name
 

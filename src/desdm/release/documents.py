@@ -21,6 +21,7 @@ from desdm.release.known import add_known_problems, known_problems, write_proble
 from desdm.release.model import Release, ReleaseColumn, ReleaseTable
 from desdm.release.notes import notes
 from desdm.release.queries import Ask, run
+from desdm.release.reviewed import unreviewed_runs
 from desdm.release.rights import reader_view
 from desdm.release.select import verdict_scopes
 from desdm.release.selection import read_selection
@@ -82,6 +83,7 @@ def write_documents(
         uses = exposure_uses(conn, contents_of(conn, origins), scopes)
         tiles = sorted({f.tilename for f in files if f.tilename})
         problems = known_problems(conn, release, tiles, origins)
+        unreviewed = unreviewed_runs(conn, root)
     selection = read_selection(root)
     queries = run(root, tables, ask) if ask is not None else []
     docs = root / "docs"
@@ -89,7 +91,9 @@ def write_documents(
     (docs / "schema").mkdir(parents=True)
     # The notes cannot contain their own digest: the check of files is left out.
     checks = [c for c in checks if c.check != "files"]
-    notes_page = notes(release, tables, files, sources, selection, checks, queries, uses, problems)
+    notes_page = notes(
+        release, tables, files, sources, selection, checks, queries, uses, problems, unreviewed
+    )
     write_problems(root, release.name, problems)
     _put(docs / "notes", notes_page)
     data_page = data(release, [_with_exact_limits(root, table) for table in tables], sources)

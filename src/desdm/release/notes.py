@@ -30,6 +30,7 @@ def notes(
     queries: Sequence[QueryResult],
     uses: Sequence[ExposureUse] = (),
     problems: Sequence[KnownProblem] = (),
+    unreviewed: Sequence[str] = (),
 ) -> Document:
     """Return the notes of a release; the same content gives the same text.
 
@@ -49,6 +50,8 @@ def notes(
         The exposures of its nights: in it or dropped.
     problems
         Its known problems.
+    unreviewed
+        Names of its runs that nobody has blessed.
     """
     title = f"Release {release.name}" + (f": {release.title}" if release.title != release.name else "")
     page = Document(title)
@@ -61,7 +64,7 @@ def notes(
     if release.proprietary:
         page.paragraph("It is proprietary: only those with a data right may see it.")
     _holds(page, tables, files)
-    _selected(page, release, selection)
+    _selected(page, release, selection, unreviewed)
     _exposures(page, uses)
     _dropped(page, selection, sources, uses)
     add_known_problems(page, problems)
@@ -98,7 +101,9 @@ def _holds(page: Document, tables: Sequence[ReleaseTable], files: Sequence[Relea
         )
 
 
-def _selected(page: Document, release: Release, selection: SelectionDocument | None) -> None:
+def _selected(
+    page: Document, release: Release, selection: SelectionDocument | None, unreviewed: Sequence[str]
+) -> None:
     """Add the selection."""
     page.heading("How it was selected")
     if selection is None:
@@ -114,17 +119,17 @@ def _selected(page: Document, release: Release, selection: SelectionDocument | N
         f"Selection: {release.selection}. Taken were {came}. docs/selection.json lists each file with its digest."
     )
     if runs:
-        page.paragraph(_reviewed(len(runs), selection.unreviewed))
+        page.paragraph(_reviewed(len(runs), unreviewed))
 
 
 def _reviewed(count: int, unreviewed: Sequence[str]) -> str:
-    """Return how many of the runs a person had blessed when they were selected."""
+    """Return how many of the runs a person has blessed."""
     if not unreviewed:
         return "A person has blessed the data of each of these runs."
     if len(unreviewed) == count:
-        return "No person had reviewed the data of " + ("this run." if count == 1 else "any of these runs.")
+        return "No person has reviewed the data of " + ("this run." if count == 1 else "any of these runs.")
     return (
-        f"A person had blessed the data of {count - len(unreviewed)} of these {_counted(count, 'run')}; nobody had "
+        f"A person has blessed the data of {count - len(unreviewed)} of these {_counted(count, 'run')}; nobody has "
         f"reviewed {', '.join(unreviewed)}."
     )
 

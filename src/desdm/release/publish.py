@@ -41,6 +41,7 @@ def publish(
     prepare: Callable[[str], None] | None = None,
     ask: Ask | None = None,
     production: Scope | None = None,
+    blessed_only: bool = False,
 ) -> Release:
     """Validate, document and freeze a draft, and switch it on; taken up again where an earlier try stopped.
 
@@ -60,6 +61,8 @@ def publish(
         Answers ADQL on the release's tables, for the model queries.
     production
         The runs that are production, whose verdicts count; None: ``survey`` runs of every project and campaign.
+    blessed_only
+        Whether the survey releases blessed data only.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def publish(
     """
     # Two processes that write its documents at once would freeze a mixture of them.
     with exclusive(root):
-        return _publish(database, root, name, who, reason, prepare, ask, production)
+        return _publish(database, root, name, who, reason, prepare, ask, production, blessed_only)
 
 
 def _publish(
@@ -87,12 +90,13 @@ def _publish(
     prepare: Callable[[str], None] | None,
     ask: Ask | None,
     production: Scope | None,
+    blessed_only: bool,
 ) -> Release:
     """Publish a release whose lock this process has."""
     release = find(database, name)
     if release.state is ReleaseState.PUBLISHED:
         raise ConflictError(f"{release.name} is published already and never changes")
-    checks = validate(database, root, release, production)
+    checks = validate(database, root, release, production, blessed_only=blessed_only)
     failed = errors(checks)
     if failed:
         failures = "\n  ".join(f"{c.check}: {c.subject}: {c.text}" for c in failed[:20])

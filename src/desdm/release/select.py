@@ -144,8 +144,10 @@ def select(conn: Connection, conditions: Mapping[str, str], scope: Scope | None 
         " ".join(f"{key}={value}" for key, value in conditions.items()) or "every good run of pipeline coadd"
     )
     if not selected:
+        waiting = sorted(r.name for r in runs.values() if r.blessed and _in_scope(r, where)) if state else []
         raise NotFoundError(
-            f"nothing to release: no good product of a coadd run fits ({text}) in {where.describe()}; see: desdm history"
+            f"nothing to release: no good product of a coadd run fits ({text}) in {where.describe()}; "
+            + (_waiting_text(waiting) if waiting else "see: desdm history")
         )
     chosen = {p.record.pfw_attempt_id for p in selected}
     omissions = [
@@ -159,6 +161,15 @@ def select(conn: Connection, conditions: Mapping[str, str], scope: Scope | None 
         runs[n].name for n in chosen if n in runs and runs[n].data_state is not DataState.ACTIVE
     )
     return Selection(tuple(selected), tuple(omissions), text, tuple(unreviewed))
+
+
+def _waiting_text(runs: Sequence[str]) -> str:
+    """Return what keeps good runs out of a release of blessed data."""
+    count = "1 good run waits" if len(runs) == 1 else f"{len(runs)} good runs wait"
+    return (
+        "blessed data only are taken (--blessed, or release.blessed_only in desdm.toml), and "
+        f"{count} for a blessing: desdm mark {runs[-1]} blessed"
+    )
 
 
 def _superseded_products(conn: Connection, selected: Sequence[SelectedFile]) -> list[Omission]:

@@ -48,12 +48,11 @@ class SelectionEntry:
 
 @dataclass(frozen=True, slots=True)
 class SelectionDocument:
-    """The selected files, the omissions, the conditions of the selection, and the runs that nobody had blessed."""
+    """The selected files, the omissions, and the conditions of the selection."""
 
     text: str
     files: tuple[SelectionEntry, ...]
     omissions: tuple[Omission, ...]
-    unreviewed: tuple[str, ...] = ()
 
 
 def write_selection(root: Path, selection: Selection) -> None:
@@ -68,7 +67,6 @@ def write_selection(root: Path, selection: Selection) -> None:
         "selection": selection.text,
         "files": [asdict(entry) for entry in entries],
         "left_out": [{"what": one.subject, "why": one.reason} for one in selection.omissions],
-        "unreviewed": list(selection.unreviewed),
     }
     path = root / SELECTION
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,12 +92,7 @@ def read_selection(root: Path) -> SelectionDocument | None:
         for entry in document.get("files", [])
     ]
     omissions = [Omission(entry["what"], entry["why"]) for entry in document.get("left_out", [])]
-    return SelectionDocument(
-        document.get("selection", ""),
-        tuple(files),
-        tuple(omissions),
-        tuple(document.get("unreviewed", [])),
-    )
+    return SelectionDocument(document.get("selection", ""), tuple(files), tuple(omissions))
 
 
 def selection_entries(root: Path) -> tuple[SelectionEntry, ...]:

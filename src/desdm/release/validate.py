@@ -24,6 +24,7 @@ from desdm.release.hats import parts
 from desdm.release.known import KnownProblem, known_problems
 from desdm.release.mixtures import check_mixtures
 from desdm.release.model import Release, ReleaseFile, ReleaseTable
+from desdm.release.reviewed import check_reviewed
 from desdm.release.rights import check_names
 from desdm.release.select import verdict_scopes
 from desdm.release.selection import SelectionDocument, read_selection, selection_entries
@@ -42,7 +43,12 @@ _SIDE = 256
 
 
 def validate(
-    database: Database, root: Path, release: Release, production: Scope | None = None
+    database: Database,
+    root: Path,
+    release: Release,
+    production: Scope | None = None,
+    *,
+    blessed_only: bool = False,
 ) -> list[Check]:
     """Return the findings of every check of a release; nothing is changed.
 
@@ -56,6 +62,8 @@ def validate(
         Record of the release.
     production
         The runs that are production; None: ``survey`` runs of every project and campaign.
+    blessed_only
+        Whether the survey releases blessed data only.
 
     Returns
     -------
@@ -72,6 +80,7 @@ def validate(
         told = known_problems(conn, release, tiles, sources_of(conn, root, files))
         hidden_names = _hidden_names(conn, root, release, tables, sources, told)
         exposures = check_lineage(conn, root, release, files, production)
+        exposures += check_reviewed(conn, root, release, blessed_only=blessed_only)
     checks = [*_content(tables, files), *_complete(release, read_selection(root), sources, files)]
     for blocker in blocking:
         problem = blocker.problem
