@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from astropy import units
-from astropy.coordinates import Latitude, Longitude
 from astropy.table import Table
-from mocpy import MOC
 
 from desdm.errors import UsageError
 from desdm.framework.mark import mark
@@ -205,11 +202,9 @@ def test_a_plan_without_a_column_is_refused(tmp_path: Path) -> None:
         read_fields(plan)
 
 
-def test_exports_say_the_same_and_the_map_holds_the_accepted_fields(
-    observed: Database, tmp_path: Path
-) -> None:
+def test_exports_say_the_same(observed: Database, tmp_path: Path) -> None:
     fields = table(observed).fields
-    for name in ("t.csv", "t.fits", "t.moc"):
+    for name in ("t.csv", "t.fits"):
         write_table(tmp_path / name, fields)
     with (tmp_path / "t.csv").open() as lines:
         text = list(csv.DictReader(lines))
@@ -217,13 +212,8 @@ def test_exports_say_the_same_and_the_map_holds_the_accepted_fields(
     assert [r["hex"] for r in text] == [h.strip() for h in binary["hex"].astype(str)]
     assert [float(r["t_eff"]) for r in text] == binary["t_eff"].tolist() == [0.3, 0.65, 0.0, 0.0]
     assert str(binary["ra"].unit) == "deg"
-    moc = MOC.load(str(tmp_path / "t.moc"), format="fits")
-    inside = moc.contains_lonlat(
-        Longitude([10.0, 0.0, 10.0], units.deg), Latitude([-48.3, -1.0, 40.0], units.deg)
-    )
-    assert inside.tolist() == [True, True, False]
     # No half-written file stays.
-    assert sorted(p.name for p in tmp_path.glob("*t.*")) == ["t.csv", "t.fits", "t.moc"]
+    assert sorted(p.name for p in tmp_path.glob("*t.*")) == ["t.csv", "t.fits"]
     with pytest.raises(UsageError, match=r"give \.csv"):
         write_table(tmp_path / "t.txt", fields)
 

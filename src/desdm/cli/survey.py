@@ -44,7 +44,15 @@ def command(ctx: click.Context, band: str, season: str, owed: bool, out: Path | 
         for s in table.fields
         if band in ("", s.field.band) and season in ("", s.field.season) and not (owed and s.done)
     ]
-    if out is not None:
+    if out is not None and out.suffix.lower() == ".moc":
+        from desdm.operations.surveytable.sky import SkyCoverage, counting_exposures, write_moc
+
+        chosen = {n for s in fields for n in s.accepted}
+        if not (season or owed):
+            chosen |= counting_exposures(table, band)
+        with context.facility.database.read() as conn:
+            write_moc(out, SkyCoverage().of(conn, chosen))
+    elif out is not None:
         from desdm.operations.surveytable.export import write_table
 
         write_table(out, fields)
@@ -77,9 +85,12 @@ def import_(context: CommandContext, path: Path, reason: str, as_json: bool) -> 
 @json_option
 @pass_command_context
 def tiles(context: CommandContext, as_json: bool) -> None:
-    """Show the depth of tiles: exposures, t_eff and exposure time in the coadd that stands, by band."""
+    """Show the depth of tiles, by band: exposures, t_eff and exposure time of what counts in the coadd that stands.
+
+    Exposures in it that were rejected or excluded since are counted as withdrawn: the tile is to be coadded again.
+    """
     rows = _table(context).tiles
-    columns = ("TILE", "BAND", "EXPOSURES", "T_EFF", "EXPTIME", "RUN")
+    columns = ("TILE", "BAND", "EXPOSURES", "T_EFF", "EXPTIME", "WITHDRAWN", "RUN")
     document = [
         {
             "tilename": t.tilename,
@@ -88,10 +99,11 @@ def tiles(context: CommandContext, as_json: bool) -> None:
             "exposures": t.exposures,
             "t_eff": round(t.t_eff, 6),
             "exptime": t.exptime,
+            "withdrawn": t.withdrawn,
         }
         for t in rows
     ]
-    lines = [(t.tilename, t.band, t.exposures, f"{t.t_eff:.3f}", t.exptime, t.run) for t in rows]
+    lines = [(t.tilename, t.band, t.exposures, f"{t.t_eff:.3f}", t.exptime, t.withdrawn, t.run) for t in rows]
     context.show(document, lambda: context.table(columns, lines, empty="no tile has a coadd yet"), as_json)
 
 

@@ -206,14 +206,18 @@ def _tiles(conn: Connection, scope: Scope, exposures: Sequence[Pointing]) -> lis
     for tile, run, band, expnum in store.tile_inputs(conn, scope):
         if band:
             used[tile, run, band].add(expnum)
-    return [
-        TileStatus(
-            tile,
-            band,
-            run,
-            len(numbers),
-            sum(known[n].t_eff or 0.0 for n in numbers if n in known),
-            sum(known[n].exptime for n in numbers if n in known),
+    tiles = []
+    for (tile, run, band), numbers in sorted(used.items()):
+        counting = [known[n] for n in numbers if n in known and known[n].counts]
+        tiles.append(
+            TileStatus(
+                tile,
+                band,
+                run,
+                len(counting),
+                sum(e.t_eff or 0.0 for e in counting),
+                sum(e.exptime for e in counting),
+                len(numbers) - len(counting),
+            )
         )
-        for (tile, run, band), numbers in sorted(used.items())
-    ]
+    return tiles

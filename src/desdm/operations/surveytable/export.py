@@ -1,4 +1,4 @@
-"""Write the survey table as CSV, FITS or a map of coverage (MOC)."""
+"""Write the survey table as CSV or FITS."""
 
 from __future__ import annotations
 
@@ -12,12 +12,7 @@ import numpy as np
 from desdm.errors import UsageError
 from desdm.operations.surveytable.model import FieldStatus
 
-__all__ = ["COLUMNS", "FIELD_OF_VIEW", "cells", "write_table"]
-
-#: Radius of the field of view of the camera, for the map of coverage [deg]; DECam sees 3 square degrees.
-FIELD_OF_VIEW = 1.0
-#: Order of the cells of the map (MOC 2.0): 1.7 arcmin.
-_ORDER = 11
+__all__ = ["COLUMNS", "cells", "write_table"]
 
 #: Column → its unit; empty: none.
 COLUMNS = {
@@ -69,7 +64,7 @@ def write_table(path: Path, fields: Sequence[FieldStatus]) -> None:
     Parameters
     ----------
     path
-        ``.csv``; ``.fits`` (one binary table); ``.moc`` (MOC 2.0 in FITS: what accepted exposures cover).
+        ``.csv``, or ``.fits`` (one binary table); `desdm.operations.surveytable.sky` writes maps.
     fields
         Rows of the table.
 
@@ -81,7 +76,6 @@ def write_table(path: Path, fields: Sequence[FieldStatus]) -> None:
     writers: dict[str, Callable[[Path, Sequence[FieldStatus]], None]] = {
         ".csv": _write_csv,
         ".fits": _write_fits,
-        ".moc": _write_moc,
     }
     write = writers.get(path.suffix.lower())
     if write is None:
@@ -116,23 +110,3 @@ def _write_fits(path: Path, fields: Sequence[FieldStatus]) -> None:
         if unit:
             table[name].unit = unit
     QTable(table).write(path, format="fits", overwrite=True)
-
-
-def _write_moc(path: Path, fields: Sequence[FieldStatus]) -> None:
-    """Write the part of the sky that accepted exposures cover: circles of `FIELD_OF_VIEW`."""
-    from astropy import units
-    from astropy.coordinates import Latitude, Longitude
-    from mocpy import MOC
-
-    # A pointing has several bands and often several exposures: each place is drawn once.
-    covered = sorted({(status.field.ra, status.field.dec) for status in fields if status.accepted})
-    whole = MOC.new_empty(_ORDER)
-    if covered:
-        whole = MOC.from_cones(
-            Longitude([ra for ra, _ in covered], units.deg),
-            Latitude([dec for _, dec in covered], units.deg),
-            radius=FIELD_OF_VIEW * units.deg,
-            max_depth=_ORDER,
-            union_strategy="large_cones",
-        )
-    whole.save(str(path), format="fits", overwrite=True)

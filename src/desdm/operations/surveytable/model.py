@@ -123,18 +123,20 @@ class FieldStatus:
 
 @dataclass(frozen=True, slots=True)
 class TileStatus:
-    """Depth of a tile in a band, in the coadd that stands.
+    """Depth of a tile in a band, of what counts in the coadd that stands.
 
     Attributes
     ----------
     run
         Coadd that stands.
     exposures
-        Exposures in it.
+        Exposures in it that count for the survey (`Pointing.counts`).
     t_eff
         Sum of their t_eff.
     exptime
         Sum of their exposure times [s].
+    withdrawn
+        Exposures in it that do not count, or no longer: with any, the tile is to be coadded again.
     """
 
     tilename: str
@@ -143,6 +145,7 @@ class TileStatus:
     exposures: int
     t_eff: float
     exptime: float
+    withdrawn: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select
 
 from desdm.archive.model import Scope
+from desdm.archive.store.common import among, packed
 from desdm.archive.store.search import in_scope
 from desdm.archive.store.standing import FLAGGED, order_of_columns
 from desdm.operations.surveytable.model import Field
 from desdm.schema import desfile, image, opm_used, pfw_attempt, pfw_request, pfw_wrapper, survey_field
 from desdm.schema.runname import RunName
 
-__all__ = ["RawFile", "fields", "raw_files", "replace_fields", "tile_inputs"]
+__all__ = ["Outline", "RawFile", "fields", "outlines", "raw_files", "replace_fields", "tile_inputs"]
+
+#: Type of the images of CCDs that First Cut makes.
+_CCD_IMAGE = "red_immask"
 
 
 def fields(conn: Connection) -> list[Field]:
@@ -55,6 +59,41 @@ def raw_files(conn: Connection) -> list[RawFile]:
         .order_by(i.expnum, desfile.c.id)
     )
     return list(map(RawFile._make, conn.execute(query).all()))
+
+
+class Outline(NamedTuple):
+    """Limits of the image of a CCD, ICRS [deg]; across RA 0 the least right ascension is the larger number."""
+
+    expnum: int
+    ccdnum: int
+    racmin: float
+    racmax: float
+    deccmin: float
+    deccmax: float
+
+
+def outlines(conn: Connection, exposures: Collection[int]) -> Iterator[Outline]:
+    """Yield the outlines of the CCDs of exposures, of each run that made an image of them.
+
+    Parameters
+    ----------
+    conn
+        Connection to the database.
+    exposures
+        Their numbers.
+    """
+    i = image.c
+    query = (
+        select(i.expnum, i.ccdnum, i.racmin, i.racmax, i.deccmin, i.deccmax)
+        .join(desfile, desfile.c.id == i.desfile_id)
+        .where(
+            desfile.c.filetype == _CCD_IMAGE,
+            among(conn, i.expnum),
+            *(column.is_not(None) for column in (i.ccdnum, i.racmin, i.racmax, i.deccmin, i.deccmax)),
+        )
+    )
+    for row in conn.execute(query, {"among": packed(conn, sorted(exposures))}):
+        yield Outline(*row)
 
 
 def tile_inputs(conn: Connection, scope: Scope) -> list[tuple[str, str, str, int]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 from starlette.requests import Request
@@ -20,6 +21,7 @@ from desdm.errors import DesdmError, NotFoundError, UsageError
 from desdm.operations.surveytable.current import CurrentTable, current_table
 from desdm.operations.surveytable.export import write_table
 from desdm.operations.surveytable.model import Coverage, Field, FieldStatus
+from desdm.operations.surveytable.sky import SkyCoverage, counting_exposures, write_moc
 from desdm.operations.surveytable.summary import PROGRAMMES, Sums, places_of, programme_of, sums_of
 from desdm.services.context import Services
 from desdm.services.responses import run_blocking
@@ -31,6 +33,9 @@ from desdm.web.pages.qa.parts import production
 from desdm.web.pages.skymap import places_svg
 from desdm.web.qaendpoints import SURVEY, SURVEY_TABLE
 from desdm.web.render import page
+
+if TYPE_CHECKING:
+    from mocpy import MOC
 
 __all__ = ["routes"]
 
@@ -80,6 +85,7 @@ class _Table:
     """The survey table as of a time, and views of it."""
 
     made: CurrentTable
+    sky: Callable[[frozenset[int], str], MOC]
     views: dict[_Filter, _View] = field(default_factory=dict)
     files: dict[tuple[str, str], bytes] = field(default_factory=dict)
     writing: threading.Lock = field(default_factory=threading.Lock)
@@ -93,10 +99,12 @@ class _Table:
         """Return the table, or the map of coverage, as a file of a band (empty: all), which is written once."""
         with self.writing:
             if (suffix, band) not in self.files:
-                fields = [s for s in self.table.fields if band in ("", s.field.band)]
                 with tempfile.TemporaryDirectory(prefix="desdm-survey-") as folder:
                     path = Path(folder) / f"table{suffix}"
-                    write_table(path, fields)
+                    if suffix == ".moc":
+                        write_moc(path, self.sky(counting_exposures(self.table, band), band))
+                    else:
+                        write_table(path, [s for s in self.table.fields if band in ("", s.field.band)])
                     self.files[suffix, band] = path.read_bytes()
             return self.files[suffix, band]
 
@@ -124,14 +132,21 @@ class _Tables:
         self._services, self._scope = services, production(services)
         self._lock = threading.Lock()
         self._last: _Table | None = None
+        self._drawing = threading.Lock()
+        self._maps: dict[str, SkyCoverage] = {}
 
     def current(self) -> _Table:
         """Return the survey table of now."""
         made = current_table(self._services.database, self._scope)
         with self._lock:
             if self._last is None or self._last.made is not made:
-                self._last = _Table(made)
+                self._last = _Table(made, self._sky)
             return self._last
+
+    def _sky(self, exposures: frozenset[int], band: str) -> MOC:
+        """Return what exposures of a band (empty: all) cover; a map that grows is not drawn anew."""
+        with self._drawing, self._services.database.read() as conn:
+            return self._maps.setdefault(band, SkyCoverage()).of(conn, exposures)
 
 
 def routes(services: Services) -> list[BaseRoute]:
