@@ -98,7 +98,7 @@ def _union(outlines: Iterable[store.Outline]) -> MOC:
         b=np.minimum(across, along) * units.deg,
         angle=np.where(across > along, 90.0, 0.0) * units.deg,
         max_depth=_ORDER,
-        union_strategy="large_boxes",
+        union_strategy="small_boxes",
     )
 
 
