@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -9,14 +10,17 @@ from sqlalchemy import insert, update
 
 from desdm.archive.model import Scope
 from desdm.operations.acceptance import exclude_exposure, lift_exclusion, set_verdict
+from desdm.operations.qa.marks import MarkOrder, mark_subject
 from desdm.quality.qa.verdict import record
 from desdm.release.contents import contents_of
+from desdm.release.defects import check_defects
 from desdm.release.document import Document
 from desdm.release.exposures import check_exposures, exposure_uses
 from desdm.release.notes import _dropped, _exposures, ranges
 from desdm.release.select import verdict_scopes
 from desdm.schema import opm_was_derived_from, pfw_request
 from desdm.schema.database import Database
+from desdm.schema.operationstates import Mark
 from desdm.schema.states import Verdict
 from tests.archive.test_find import attempt, put
 
@@ -105,6 +109,18 @@ def test_an_excluded_calibration_frame_is_found_through_the_calibration(coadd: D
     )
     # Nobody's run made this flat; what was made with it must be made again in this order, the coadd alone does not help.
     assert "make again, in this order: firstcut of D00000002, coadd of DES0001+0001, the draft" in text
+
+
+def test_what_was_made_from_a_defective_image_is_made_again_and_not_the_image(coadd: Database) -> None:
+    order = MarkOrder(Mark.DEFECTIVE, "ghost")
+    with coadd.write() as conn:
+        mark_subject(
+            conn, "D00000002_c01_immask.fits", order, who="mary", scope=ALL, now=datetime(2026, 11, 29)
+        )
+        found = list(check_defects(conn, contents_of(conn, {100: RELEASE_FILE}), {}, "R1", published=False))
+    assert found
+    for check in found:
+        assert "make again, in this order: coadd of DES0001+0001, the draft" in check.text
 
 
 def test_notes_tell_what_was_used_and_what_was_dropped(coadd: Database) -> None:

@@ -55,5 +55,7 @@ def check_defects(
             name = contents.ancestors[chain[-1]].name
             relation = "it is" if len(chain) == 1 else f"it was made from {name}, which is"
             text = " <- ".join(contents.ancestors[n].name for n in chain)
-            advice = correction(release) if published else again(conn, contents, chain)
+            # A plan leaves the defective file out: what was made from it is made again, not the file itself.
+            repeated = chain[:-1] or chain
+            advice = correction(release) if published else again(conn, contents, repeated)
             yield failed("marks", path, f"{relation} {defect.text}; path: {text}; {advice}")
