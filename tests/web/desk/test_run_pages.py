@@ -13,6 +13,7 @@ from desdm.framework.store import attempt_by_name
 from desdm.operations.desk.products import night_products
 from desdm.operations.desk.runlogs import live_logs, log_tail
 from desdm.operations.desk.store import RunFilter, run_numbers
+from desdm.operations.queue.store import find_rows
 from desdm.operations.report.svg import number_text
 from desdm.schema.states import AttemptState
 from tests.support.desksite import DeskSite, Visitor
@@ -157,6 +158,43 @@ def test_a_retry_shows_the_plan_of_the_command_and_writes_nothing(processed: Des
         assert refused.status_code == status and words in refused.text, refused.text[:200]
     assert desdm(processed.home, "status", "--all") == before
     assert processed.visitor("pat").post(f"/ops/run/{FIRST}/retry", act="plan", reason="x").status_code == 403
+
+
+def test_who_operates_changes_no_verdict_but_in_a_trial(processed: DeskSite, kim: Visitor) -> None:
+    changes = (
+        "setting=assess.t_eff_least.r:0.01",
+        "setting=ASSESS.cloud_most:99",
+        "setting=use_qcf:false",
+        "setting=qcf.excludes.x.pattern:disk",
+        "setting=inputs.run_class:any",
+        "setting=campaign:OTHER",
+        "setting=project:ACT",
+    )
+    lee, path = processed.visitor("lee"), f"/ops/run/{FIRST}/retry"
+    for change in changes:
+        for act in ("plan", "start"):
+            refused = kim.post(path, act=act, reason="x", changes=change)
+            assert refused.status_code == 400 and "for the offices" in refused.text, change
+    for visitor, change in (
+        (kim, "setting=assess.cloud_most:9 setting=run_class:study"),
+        (lee, "setting=assess.cloud_most:9"),
+        (kim, "setting=skycompress.threshold:4"),
+    ):
+        shown = visitor.post(path, act="plan", reason="x", changes=change)
+        assert shown.status_code == 200 and "Plan of the retry" in shown.text, change
+    # A trial of another threshold is no way to a production run of it.
+    trial = desdm(
+        processed.home, "retry", FIRST, "--reason", "x", "--with", "setting=run_class:study",
+        "--with", "setting=assess.cloud_most:9",
+    )  # fmt: skip
+    for visitor in (kim, lee):
+        refused = visitor.post(
+            f"/ops/run/{trial['attempt']}/retry", act="plan", reason="x", changes="setting=run_class:survey"
+        )
+        assert refused.status_code == 400 and "command line only" in refused.text
+    with processed.facility.database.read() as conn:
+        [row] = find_rows(conn, unit="D00150014")
+    assert row.run == FIRST, "a trial is no production"
 
 
 def test_a_retry_that_is_started_replaces_the_run_and_is_compared(processed: DeskSite, kim: Visitor) -> None:

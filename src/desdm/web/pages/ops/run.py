@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute
 
+from desdm.accounts.model import Action, Caller
 from desdm.archive.model import Scope
 from desdm.errors import DesdmError, UsageError
 from desdm.framework.cancel import cancel
@@ -102,9 +103,9 @@ class _Pages:
                 message, status = str(err), 404
         return page(request, "ops/compare.html", status, run=run, other=other, c=comparison, message=message)
 
-    def retry(self, request: Request, form: Form, who: str) -> Response:
+    def retry(self, request: Request, form: Form, caller: Caller) -> Response:
         """Show the plan of a retry, or start it."""
-        run = request.path_params["run"]
+        run, who = request.path_params["run"], caller.login
         config = replace(self.services.config, operator=who)
         changes = parse_changes(form.text("changes").split())
         changes.require_plain()
@@ -112,6 +113,7 @@ class _Pages:
             retry = plan_retry(
                 conn, run, changes, reason=form.text("reason"), only_failed=bool(form.text("only_failed"))
             )
+        retry.require_rights(may_judge=caller.may(Action.JUDGE))
         start = form.text("act") == "start"
         database, archive = self.services.database, self.services.archive
         submission = (
@@ -157,11 +159,11 @@ def routes(services: Services) -> list[BaseRoute]:
         return await run_blocking(services, lambda: pages.compare(request, other))
 
     async def retry(request: Request) -> Response:
-        form, who = await posted(request), caller_of(request).login
+        form, caller = await posted(request), caller_of(request)
 
         def work() -> Response:
             try:
-                return pages.retry(request, form, who)
+                return pages.retry(request, form, caller)
             except DesdmError as err:
                 return pages.show(request, Refusal.of(err, form))
 
