@@ -89,6 +89,24 @@ def test_what_cannot_be_repeated_so_is_refused(home: Path, arguments: list[str],
     assert text in str(desdm(home, "retry", FIRST, *arguments, status=(2,)))
 
 
+def test_a_plan_says_that_its_exposure_is_excluded(home: Path) -> None:
+    plans = (
+        ("retry", FIRST, "--reason", "x", "--dry-run"),
+        ("submit", "firstcut", "--set", "expnum=150014", "--again", "--dry-run"),
+    )
+    for option, words in (
+        ((), "exposure 150014 is excluded (bad"),
+        (("--ccd", "3"), "CCD 3 of exposure 150014"),
+    ):
+        desdm(home, "exclude", "150014", *option, "--reason", "bad")
+        for plan in plans:
+            assert any(words in note for note in desdm(home, *plan)["notes"])
+            done = subprocess.run(command(home, *plan), capture_output=True, text=True)
+            assert words in done.stderr, done.stderr
+        desdm(home, "exclude", "150014", "--lift", "--reason", "it was another one")
+    assert desdm(home, *plans[0])["notes"] == []
+
+
 def test_the_same_again_is_the_same_and_names_what_it_replaces(home: Path) -> None:
     new = retried(home, FIRST)
     assert new["state"] == "done" and new["changes"] == []

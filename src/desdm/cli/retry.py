@@ -119,3 +119,5 @@ def _print_plan(context: CommandContext, retry: Retry, submission: Submission, c
         click.echo(f"taken now, not before: {name}")
     if not changed.any:
         click.echo("with the same inputs and calibrations")
+    for note in submission.notes:
+        click.echo(f"note: {note}", err=True)

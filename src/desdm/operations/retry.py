@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +30,18 @@ from desdm.schema.runname import RunName
 from desdm.schema.states import AttemptState, RunClass
 from desdm.schema.store import require_reason
 
-__all__ = ["Change", "Changes", "Retry", "operator_settings", "parse_changes", "plan_retry", "submit_retry"]
+__all__ = [
+    "Change",
+    "Changes",
+    "PlanChanged",
+    "Retry",
+    "operator_settings",
+    "parse_changes",
+    "plan_digest",
+    "plan_retry",
+    "require_same_plan",
+    "submit_retry",
+]
 
 _KINDS = "software=PROGRAM:PATH, calibration=TYPE:FILE or setting=KEY:VALUE"
 #: Parts of the keys of settings by which a run calls a program or a function.
@@ -246,8 +259,68 @@ def plan_retry(
     )
 
 
+class PlanChanged(ConflictError):
+    """The plan of a retry is not the one that a person saw."""
+
+
+def plan_digest(retry: Retry, submission: Submission | None) -> str:
+    """Return a digest of what a plan shows and what decides its results, to tell whether it has changed.
+
+    Parameters
+    ----------
+    retry
+        What is to be done.
+    submission
+        Its dry run; None if the attempt itself goes on.
+    """
+    attempt = retry.attempt
+    content: list[object] = [attempt.run, attempt.state, attempt.fingerprint, sorted(retry.settings.items())]
+    if submission is not None:
+        content += [
+            submission.run,
+            submission.fingerprint,
+            submission.jobs,
+            submission.wrappers,
+            sorted(submission.inputs, key=repr),
+            sorted((c.file.id, c.file.filename, c.rule.value, c.reason) for c in submission.calibrations),
+            sorted((one.filename, one.ccdnum, one.reason) for one in submission.omitted),
+            sorted(submission.notes),
+        ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def require_same_plan(retry: Retry, submission: Submission | None, seen: str) -> None:
+    """Refuse to start another plan than the one that a person saw.
+
+    Parameters
+    ----------
+    retry
+        What is to be done.
+    submission
+        The plan of the new attempt; None if the attempt itself goes on.
+    seen
+        `plan_digest` of what was shown; empty: no plan was shown.
+
+    Raises
+    ------
+    PlanChanged
+        Its digest is another one.
+    """
+    if seen and plan_digest(retry, submission) != seen:
+        raise PlanChanged(
+            "the plan has changed since it was shown: calibrations, inputs, notes or programs are others; nothing was "
+            "started. Look at the plan below, which holds now"
+        )
+
+
 def submit_retry(
-    config: Config, database: Database, archive: Archive, retry: Retry, *, dry_run: bool = False
+    config: Config,
+    database: Database,
+    archive: Archive,
+    retry: Retry,
+    *,
+    dry_run: bool = False,
+    seen: str = "",
 ) -> Submission:
     """Plan the new attempt of a retry, which names the attempt that it replaces; `UsageError` if that goes on itself.
 
@@ -259,6 +332,13 @@ def submit_retry(
         What to do.
     dry_run
         Plan and check, write nothing.
+    seen
+        `plan_digest` of the plan that was shown; empty: none was.
+
+    Raises
+    ------
+    PlanChanged
+        The plan is not the one that was shown.
     """
     if retry.only_failed:
         raise UsageError(f"{retry.attempt.run} goes on itself: resume it")
@@ -273,6 +353,7 @@ def submit_retry(
         dry_run=dry_run,
         reason=f"repeats {retry.attempt.run}: {retry.reason}",
         replaces=retry.attempt.id,
+        check=lambda submission: require_same_plan(retry, submission, seen),
     )
 
 

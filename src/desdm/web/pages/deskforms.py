@@ -128,10 +128,12 @@ async def posted(request: Request) -> Form:
 async def perform(
     services: Services,
     form: Form,
-    act: Callable[[], str],
+    act: Callable[[], str | Response],
     show: Callable[[Refusal], Response],
 ) -> Response:
     """Do what a form asks for, and go on to another page; show the page with the message if that is refused.
+
+    A form that was refused, or only looked, has done nothing, and may be sent again.
 
     Parameters
     ----------
@@ -140,7 +142,7 @@ async def perform(
     form
         The form.
     act
-        Does it in a thread, and returns the address of the page that follows.
+        Does it in a thread, and returns the address of the page that follows; or a page, if nothing was done yet.
     show
         Renders the page of the form, in the same thread.
     """
@@ -154,6 +156,9 @@ async def perform(
             if isinstance(err, AccessDenied):
                 raise
             return show(Refusal.of(err, form))
+        if isinstance(target, Response):
+            _SENT.forget(form.key)
+            return target
         return RedirectResponse(target, 303)
 
     return await run_blocking(services, work)
