@@ -18,6 +18,7 @@ from desdm.framework.submit import Submission
 from desdm.operations.compare import InputChanges, compare_planned_inputs, compare_runs
 from desdm.operations.desk.runlogs import LogTail, RunLog, live_logs, log_path, log_tail
 from desdm.operations.desk.runview import MOST_NODES, drawn_jobs, gather_run
+from desdm.operations.desk.store import newest_event
 from desdm.operations.retry import (
     PlanChanged,
     Retry,
@@ -65,6 +66,7 @@ class _Pages:
         """Render the page of a run."""
         run = request.path_params["run"]
         with self.services.database.read() as conn:
+            newest = newest_event(conn)
             view = gather_run(conn, run, self.scope)
             # Only a run that there is names a folder.
             logs = live_logs(self.services.config.runs, run)
@@ -74,6 +76,8 @@ class _Pages:
             request,
             "ops/run.html",
             refusal.status,
+            own_address=f"/ops/run/{run}",
+            newest=newest,
             v=view,
             a=view.attempt,
             run=run,
