@@ -77,10 +77,34 @@ def test_a_dry_run_says_what_it_will_do_and_writes_nothing(home: Path) -> None:
         (["--reason", "x", "--with", "calibration=cal_none:none.fits"], "takes cal_"),
         (["--reason", "x", "--with", "software=gimp:/usr/bin/gimp"], "calls"),
         (["--reason", "x", "--only-failed"], "nothing of it failed"),
+        (["--reason", "x", "--with", "setting=expnum:150015"], "desdm submit firstcut --set expnum=…"),
+        (
+            ["--reason", "x", "--with", "setting=UnitName:D00150015"],
+            "a retry of D00150014_r2p01 is of D00150014",
+        ),
+        (["--reason", "x", "--with", "setting=reqnum:7"], "reqnum says which exposure"),
     ],
 )
 def test_what_cannot_be_repeated_so_is_refused(home: Path, arguments: list[str], text: str) -> None:
     assert text in str(desdm(home, "retry", FIRST, *arguments, status=(2,)))
+
+
+def test_a_plan_says_that_its_exposure_is_excluded(home: Path) -> None:
+    plans = (
+        ("retry", FIRST, "--reason", "x", "--dry-run"),
+        ("submit", "firstcut", "--set", "expnum=150014", "--again", "--dry-run"),
+    )
+    for option, words in (
+        ((), "exposure 150014 is excluded (bad"),
+        (("--ccd", "3"), "CCD 3 of exposure 150014"),
+    ):
+        desdm(home, "exclude", "150014", *option, "--reason", "bad")
+        for plan in plans:
+            assert any(words in note for note in desdm(home, *plan)["notes"])
+            done = subprocess.run(command(home, *plan), capture_output=True, text=True)
+            assert words in done.stderr, done.stderr
+        desdm(home, "exclude", "150014", "--lift", "--reason", "it was another one")
+    assert desdm(home, *plans[0])["notes"] == []
 
 
 def test_the_same_again_is_the_same_and_names_what_it_replaces(home: Path) -> None:
@@ -97,6 +121,16 @@ def test_the_same_again_is_the_same_and_names_what_it_replaces(home: Path) -> No
     assert f"repeats {FIRST}: a test" in [e["reason"] for e in told]
     [row] = desdm(home, "queue", "why", "150014")
     assert (row["state"], row["attempt"]) == ("done", new["attempt"])
+
+
+def test_a_trial_leaves_the_row_of_production_alone(home: Path) -> None:
+    [before] = desdm(home, "queue", "why", "150014")
+    trial = retried(home, FIRST, "setting=run_class:study")
+    assert trial["state"] == "done"
+    other = retried(home, FIRST, "setting=project:ACT")
+    assert other["state"] == "done"
+    [after] = desdm(home, "queue", "why", "150014")
+    assert (after["state"], after["attempt"]) == (before["state"], before["attempt"])
 
 
 def test_a_changed_setting_is_named_and_its_numbers_and_nothing_else(home: Path) -> None:

@@ -96,8 +96,8 @@ def test_sessions_and_tables_of_0008_are_carried_over(
 ) -> None:
     old = _at("0008", request, tmp_path, kind)
     prepare(service)
-    with service.write() as conn:  # as the program of 0008 left it: without the tables of version 2
-        for name in ("browser_session", "mydb_table", "release_fault"):
+    with service.write() as conn:  # as the program of 0008 left it: without the tables of versions 2 and 3
+        for name in ("browser_session", "mydb_table", "release_fault", "sent_form"):
             conn.execute(text(f"DROP TABLE {name}"))
         conn.execute(text("UPDATE service_version SET version = 1"))
     at, later = datetime(2026, 1, 2, 3, 4, 5), datetime(2099, 1, 1)

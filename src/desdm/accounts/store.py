@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from desdm.accounts.model import Action, Denial, HeldOffice, NewToken, Person, Right, Session, Token
 from desdm.schema import access_token, data_right, person, person_office
 from desdm.schema.operationstates import Office
-from desdm.schema.service import access_denial, browser_session, token_use
+from desdm.schema.service import access_denial, browser_session, sent_form, token_use
 from desdm.schema.states import Role
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "add_office",
     "add_person",
     "add_right",
+    "add_sent_form",
     "add_session",
     "add_token",
     "change_person",
@@ -25,6 +27,8 @@ __all__ = [
     "drop_denials_before",
     "drop_right",
     "drop_rights_to",
+    "drop_sent_form",
+    "drop_sent_forms_before",
     "drop_sessions_before",
     "end_office",
     "end_session",
@@ -244,6 +248,33 @@ def end_session(state: Connection, digest: str, at: datetime) -> None:
 def drop_sessions_before(state: Connection, before: datetime) -> int:
     """Delete sessions that expired before a time; return their number."""
     return state.execute(delete(browser_session).where(browser_session.c.expires_at < before)).rowcount
+
+
+def add_sent_form(state: Connection, digest: str, at: datetime) -> bool:
+    """Remember a form that was sent; return False if it is known.
+
+    Parameters
+    ----------
+    state
+        Connection to the service database.
+    digest
+        sha-256 of the form.
+    at
+        Time, UTC.
+    """
+    dialect = sqlite if state.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(sent_form).values(digest=digest, sent_at=at).on_conflict_do_nothing()
+    return state.execute(statement.returning(sent_form.c.digest)).first() is not None
+
+
+def drop_sent_form(state: Connection, digest: str) -> None:
+    """Forget a form that was sent."""
+    state.execute(delete(sent_form).where(sent_form.c.digest == digest))
+
+
+def drop_sent_forms_before(state: Connection, before: datetime) -> None:
+    """Forget the forms that were sent before a time."""
+    state.execute(delete(sent_form).where(sent_form.c.sent_at < before))
 
 
 def revoke_tokens(conn: Connection, login: str, at: datetime, number: int | None = None) -> int:

@@ -94,7 +94,7 @@ def command(
         else:
             drive_in_background(context, name, reason=retry.reason)
         with facility.database.write() as conn:
-            settle_repeated(conn, name, who=facility.config.operator)
+            settle_repeated(conn, facility.production, name, who=facility.config.operator)
     document |= {"attempt": name, "state": state.value}
     end = "nothing is written: leave --dry-run away" if dry_run else f"{name} {state.value}"
     context.show(document, lambda: click.echo(end), as_json)
@@ -119,3 +119,5 @@ def _print_plan(context: CommandContext, retry: Retry, submission: Submission, c
         click.echo(f"taken now, not before: {name}")
     if not changed.any:
         click.echo("with the same inputs and calibrations")
+    for note in submission.notes:
+        click.echo(f"note: {note}", err=True)

@@ -22,7 +22,7 @@ from desdm.framework.sections import Settings, Tree
 from desdm.numbers import finite_number
 from desdm.survey.bands import BANDS
 
-__all__ = ["CALIBRATION_SETTINGS", "RUN_SETTINGS", "UNIT_KEYS", "KnownSettings"]
+__all__ = ["CALIBRATION_SETTINGS", "RUN_SETTINGS", "UNIT_KEYS", "KnownSettings", "settings_of_unit"]
 
 #: Settings of every run, with what they say; a name that ends with a dot is a section.
 RUN_SETTINGS: Mapping[str, str] = {
@@ -47,6 +47,11 @@ CALIBRATION_SETTINGS: Mapping[str, str] = {
 }
 #: The setting that names the unit of a pipeline.
 UNIT_KEYS = {"tile": "tilename", "exposure": "expnum"}
+#: Further settings that say what the unit is: where a tile lies, which nights are meant.
+_UNIT_FURTHER = {
+    "tile": ("tile_ra", "tile_dec", "tile_size", "tile_naxis", "tile_pixscale"),
+    "nites": ("nitemin", "nitemax"),
+}
 #: Words for a switch, whose own value is 0 or 1; see `desdm.wcl.truth`.
 _TRUTHS = frozenset({"y", "yes", "true", "n", "no", "false"})
 #: Variables that the plan itself fills.
@@ -189,6 +194,12 @@ class KnownSettings:
         further = {p.replace("*", "NAME") for p in self._further if _same_section(name, p)}
         hint = f"; known there are {', '.join(sorted(further))}" if further else _hint(name, self.keys)
         return f"pipeline {self._pipeline} has no such setting{hint}"
+
+
+def settings_of_unit(pipeline: Pipeline) -> frozenset[str]:
+    """Return the settings that say which unit a run of a pipeline works on, and what its attempt is called."""
+    key = UNIT_KEYS.get(pipeline.unit, pipeline.unit)
+    return frozenset({key, "unitname", "reqnum", "nite", *_UNIT_FURTHER.get(pipeline.unit, ())})
 
 
 def _is_number(text: str) -> bool:

@@ -30,7 +30,7 @@ from desdm.archive.calibrations import (
 )
 from desdm.archive.catalog import missing_tag
 from desdm.archive.catalogfile import CatalogFile
-from desdm.archive.store import attempt_facts, lock_exclusions
+from desdm.archive.store import attempt_facts, excluded, lock_exclusions
 from desdm.config import Config
 from desdm.errors import ConflictError, MissingCalibration, PlanError, UsageError, WCLError, storage_error
 from desdm.framework import store
@@ -81,6 +81,8 @@ class Submission:
     calibrations: tuple[CalibrationChoice, ...] = ()
     #: what a person should know of the calibrations that were chosen
     notes: tuple[str, ...] = ()
+    #: digest of everything that determines the results (of a dry run, or of a new plan)
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ def submit(
     reason: str = "",
     replaces: int | None = None,
     link: Callable[[Connection, int, str], object] = lambda conn, attempt_id, run: None,
+    check: Callable[[Submission], object] = lambda submission: None,
 ) -> Submission:
     """Plan an attempt of a pipeline and write it down; `drive` runs it.
 
@@ -136,6 +139,8 @@ def submit(
         Number of the attempt that a new one repeats.
     link
         Called with the transaction, number and name of the attempt, new or existing; its error prevents the submission.
+    check
+        Called with the plan, before anything of it is written; its error prevents the submission.
 
     Raises
     ------
@@ -154,7 +159,7 @@ def submit(
                 archive,
                 pipeline,
                 settings,
-                _Options(who, tuple(labels), again, resume, dry_run, top, reason, replaces, link),
+                _Options(who, tuple(labels), again, resume, dry_run, top, reason, replaces, link, check),
             )
         except _FlagsChanged:
             continue  # somebody excluded, judged or freed an exposure while this was planned
@@ -177,6 +182,7 @@ class _Options:
     reason: str
     replaces: int | None
     link: Callable[[Connection, int, str], object]
+    check: Callable[[Submission], object]
 
 
 def _submit(
@@ -217,7 +223,7 @@ def _submit(
         )
         if tag := missing_tag(conn, str(run.get("calibration_tag", ""))):
             suspects = (*suspects, f"there is no tag {tag} yet: calibration_tag chooses nothing")
-        inputs = replace(inputs, notes=(*inputs.notes, *suspects))
+        inputs = replace(inputs, notes=(*inputs.notes, *_exclusion_notes(conn, finder.own), *suspects))
         flags = read_flags(conn, _exposures(finder, inputs), finder.own)
         data_states = _data_states(conn, inputs)
         newest_mark = newest_mark_number(conn)
@@ -280,23 +286,24 @@ def _submit(
         }
         check_command_lines(plan, run, configs, {**attempt_values, "run": identity.text})
         _check_programs(pipeline)
+        submission = Submission(
+            identity.text,
+            AttemptState.PLANNED,
+            len(jobs),
+            nwrap,
+            inputs=tuple(plan.inputs()),
+            omitted=omitted,
+            calibrations=tuple(inputs.choices),
+            notes=inputs.notes,
+            fingerprint=fingerprint,
+        )
         if dry_run:
             check_lists(plan)
             conn.rollback()
-            name, state = (
-                (identity.text, AttemptState.PLANNED) if existing is None else (existing.run, existing.state)
-            )
-            return Submission(
-                name,
-                state,
-                len(jobs),
-                nwrap,
-                done,
-                tuple(plan.inputs()),
-                omitted,
-                tuple(inputs.choices),
-                inputs.notes,
-            )
+            if existing is not None:
+                return replace(submission, run=existing.run, state=existing.state, reused=done)
+            return submission
+        options.check(submission)
         folder = config.runs / identity.text
         common = {"archive_root": str(archive.root), "ops_run_dir": run_dir}
         try:
@@ -326,16 +333,21 @@ def _submit(
             conn, archive, identity, number, run_dir, folder, ConfigRecord(run, configs, codes, texts)
         )
         options.link(conn, number, identity.text)
-    return Submission(
-        identity.text,
-        AttemptState.PLANNED,
-        len(jobs),
-        nwrap,
-        inputs=tuple(plan.inputs()),
-        omitted=omitted,
-        calibrations=tuple(inputs.choices),
-        notes=inputs.notes,
-    )
+    return submission
+
+
+def _exclusion_notes(conn: Connection, expnum: int | None) -> list[str]:
+    """Say of the exposure that a run processes by itself that it, or CCDs of it, are excluded, and why."""
+    notes = []
+    for row in excluded(conn, [] if expnum is None else [expnum]):
+        subject, whose = f"exposure {expnum}", "its"
+        if row["ccdnum"]:
+            subject, whose = f"CCD {row['ccdnum']} of {subject}", "the CCD's"
+        notes.append(
+            f"{subject} is excluded ({row['reason']}, by {row['analyst']}): {whose} products are made, but no coadd or "
+            "calibration uses them"
+        )
+    return notes
 
 
 def _exposures(finder: InputFinder, inputs: Inputs) -> set[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,24 +17,38 @@ from desdm.errors import ConflictError, NotFoundError, UsageError
 from desdm.framework import store
 from desdm.framework.configs import module_configs
 from desdm.framework.model import Attempt
-from desdm.framework.pipeline import Pipeline
+from desdm.framework.pipeline import Module, Pipeline
 from desdm.framework.process import current_state
+from desdm.framework.scope import run_class_of
 from desdm.framework.sections import Settings
-from desdm.framework.settings import KnownSettings
+from desdm.framework.settings import UNIT_KEYS, KnownSettings, settings_of_unit
 from desdm.framework.submit import Submission, submit
 from desdm.framework.watch import store as watch
 from desdm.pipelines import get
 from desdm.schema.database import Database
 from desdm.schema.runname import RunName
-from desdm.schema.states import AttemptState
+from desdm.schema.states import AttemptState, RunClass
 from desdm.schema.store import require_reason
 
-__all__ = ["Change", "Changes", "Retry", "operator_settings", "parse_changes", "plan_retry", "submit_retry"]
+__all__ = [
+    "Change",
+    "Changes",
+    "PlanChanged",
+    "Retry",
+    "operator_settings",
+    "parse_changes",
+    "plan_digest",
+    "plan_retry",
+    "require_same_plan",
+    "submit_retry",
+]
 
 _KINDS = "software=PROGRAM:PATH, calibration=TYPE:FILE or setting=KEY:VALUE"
 #: Parts of the keys of settings by which a run calls a program or a function.
 _CALLS = frozenset(("exec", "program", "wrappername", "inclfunc", "func"))
 _PLAIN = re.compile(r"[\w.,:+-]{1,200}", re.ASCII)
+#: Settings, or sections of them, that decide what data are judged by, which are taken, and what a run counts as.
+_JUDGING = frozenset(("qcf", "use_qcf", "assessment", "inputs", "project", "campaign"))
 _UNFINISHED = (AttemptState.FAILED, AttemptState.INTERRUPTED, AttemptState.CANCELLED)
 
 
@@ -119,6 +135,41 @@ class Retry:
     changes: tuple[Change, ...]
     reason: str
 
+    def require_rights(self, *, may_judge: bool) -> None:
+        """Refuse changes that decide a verdict, or make a production run of a trial, by a person at a page.
+
+        Who operates says how data are processed, not what they are judged by. Of a production run (``run_class`` survey)
+        these need the right to judge: settings of the modules that give a verdict (with an output of type ``qa_assess``),
+        the quality controls (``qcf``, ``use_qcf``), which data a run may take (``assessment``, ``inputs``), ``project`` and
+        ``campaign``. A trial supersedes nothing, and may change them; no page makes a production run of it. At the command
+        line a person has the rights of the installation, and this is not asked.
+
+        Parameters
+        ----------
+        may_judge
+            Whether the person may judge data.
+
+        Raises
+        ------
+        UsageError
+            A change that the person may not make.
+        """
+        production = run_class_of(self.settings) is RunClass.SURVEY
+        if production and any(change.key == "run_class" for change in self.changes):
+            raise UsageError(
+                "run_class: a trial is made a production run at the command line only: desdm retry RUN --with "
+                "setting=run_class:survey"
+            )
+        if may_judge or not production:
+            return
+        judging = _JUDGING | {m.name for _, m in self.pipeline.modules() if _gives_verdict(m)}
+        for change in self.changes:
+            if change.key.partition(".")[0] in judging:
+                raise UsageError(
+                    f"{change.key} decides a verdict or what counts as production, which is for the offices "
+                    "qa and prod_sci; leave it away, or make a trial, which supersedes nothing: add setting=run_class:study"
+                )
+
 
 def parse_changes(texts: Sequence[str]) -> Changes:
     """Parse the texts ``software=PROGRAM:PATH``, ``calibration=TYPE:FILE`` and ``setting=KEY:VALUE``.
@@ -161,7 +212,8 @@ def plan_retry(
     Raises
     ------
     UsageError
-        No reason, a change of an attempt that goes on, or a setting, calibration or program that is not known.
+        No reason, a change of an attempt that goes on, a change of the unit, or a setting, calibration or program that
+        is not known.
     ConflictError
         The attempt has not ended, or nothing of it failed.
     NotFoundError
@@ -201,13 +253,74 @@ def plan_retry(
     differing = [
         Change(key, before.get(key, ""), value) for key, value in after.items() if before.get(key) != value
     ]
+    _require_same_unit(attempt, pipeline, differing)
     return Retry(
         attempt, pipeline, False, after, tuple(sorted(differing, key=lambda c: c.key)), reason.strip()
     )
 
 
+class PlanChanged(ConflictError):
+    """The plan of a retry is not the one that a person saw."""
+
+
+def plan_digest(retry: Retry, submission: Submission | None) -> str:
+    """Return a digest of what a plan shows and what decides its results, to tell whether it has changed.
+
+    Parameters
+    ----------
+    retry
+        What is to be done.
+    submission
+        Its dry run; None if the attempt itself goes on.
+    """
+    attempt = retry.attempt
+    content: list[object] = [attempt.run, attempt.state, attempt.fingerprint, sorted(retry.settings.items())]
+    if submission is not None:
+        content += [
+            submission.run,
+            submission.fingerprint,
+            submission.jobs,
+            submission.wrappers,
+            sorted(submission.inputs, key=repr),
+            sorted((c.file.id, c.file.filename, c.rule.value, c.reason) for c in submission.calibrations),
+            sorted((one.filename, one.ccdnum, one.reason) for one in submission.omitted),
+            sorted(submission.notes),
+        ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def require_same_plan(retry: Retry, submission: Submission | None, seen: str) -> None:
+    """Refuse to start another plan than the one that a person saw.
+
+    Parameters
+    ----------
+    retry
+        What is to be done.
+    submission
+        The plan of the new attempt; None if the attempt itself goes on.
+    seen
+        `plan_digest` of what was shown; empty: no plan was shown.
+
+    Raises
+    ------
+    PlanChanged
+        Its digest is another one.
+    """
+    if seen and plan_digest(retry, submission) != seen:
+        raise PlanChanged(
+            "the plan has changed since it was shown: calibrations, inputs, notes or programs are others; nothing was "
+            "started. Look at the plan below, which holds now"
+        )
+
+
 def submit_retry(
-    config: Config, database: Database, archive: Archive, retry: Retry, *, dry_run: bool = False
+    config: Config,
+    database: Database,
+    archive: Archive,
+    retry: Retry,
+    *,
+    dry_run: bool = False,
+    seen: str = "",
 ) -> Submission:
     """Plan the new attempt of a retry, which names the attempt that it replaces; `UsageError` if that goes on itself.
 
@@ -219,6 +332,13 @@ def submit_retry(
         What to do.
     dry_run
         Plan and check, write nothing.
+    seen
+        `plan_digest` of the plan that was shown; empty: none was.
+
+    Raises
+    ------
+    PlanChanged
+        The plan is not the one that was shown.
     """
     if retry.only_failed:
         raise UsageError(f"{retry.attempt.run} goes on itself: resume it")
@@ -233,7 +353,20 @@ def submit_retry(
         dry_run=dry_run,
         reason=f"repeats {retry.attempt.run}: {retry.reason}",
         replaces=retry.attempt.id,
+        check=lambda submission: require_same_plan(retry, submission, seen),
     )
+
+
+def _require_same_unit(attempt: Attempt, pipeline: Pipeline, changes: Sequence[Change]) -> None:
+    """Refuse changes that make another unit of it, whose products would have the name of this one."""
+    of_unit = settings_of_unit(pipeline)
+    for change in changes:
+        if change.key in of_unit:
+            key = UNIT_KEYS.get(pipeline.unit, pipeline.unit)
+            raise UsageError(
+                f"{change.key} says which {pipeline.unit} a run is of, and a retry of {attempt.run} is of "
+                f"{attempt.unitname}; submit the other one: desdm submit {pipeline.name} --set {key}=…"
+            )
 
 
 def operator_settings(conn: Connection, attempt: Attempt, pipeline: Pipeline) -> dict[str, str]:
@@ -252,6 +385,11 @@ def operator_settings(conn: Connection, attempt: Attempt, pipeline: Pipeline) ->
     return {
         key: value for key, value in settings.items() if defaults.get(key) != value and known.contains(key)
     }
+
+
+def _gives_verdict(module: Module) -> bool:
+    """Whether a module gives the verdict on an exposure."""
+    return any(output.filetype == "qa_assess" for output in module.outputs)
 
 
 def _flat(tree: Settings, path: str = "") -> Iterator[tuple[str, str]]:

@@ -45,6 +45,7 @@ __all__ = [
     "mydb_table",
     "prepare",
     "release_fault",
+    "sent_form",
     "service_metadata",
     "token_use",
     "uws_job",
@@ -53,9 +54,9 @@ __all__ = [
 ]
 
 #: Version of these tables; a change of them comes with a step in `prepare`.
-VERSION = 2
+VERSION = 3
 #: Versions that lack only tables, which are created.
-_EARLIER = (1,)
+_EARLIER = (1, 2)
 #: Tables of the operations database of earlier versions whose rows are carried over; of the last one the sessions.
 MOVED = ("uws_job", "uws_parameter", "uws_result", "access_denial", "mydb_table", "access_token")
 _PIECE = 500
@@ -154,6 +155,17 @@ browser_session = Table(
     col("ended_at", DateTime, nullable=True, text="When it was ended by logging out, UTC"),
     Index("ix_browser_session_expires_at", "expires_at"),
     comment="Sessions of browsers that are logged in",
+)
+
+sent_form = Table(
+    "sent_form",
+    service_metadata,
+    col(
+        "digest", String(64), primary_key=True, text="sha-256 of the form: address, fields, session and page"
+    ),
+    col("sent_at", DateTime, text="When it was taken, UTC"),
+    Index("ix_sent_form_sent_at", "sent_at"),
+    comment="Forms of the desk that were sent, so that each is done once",
 )
 
 mydb_table = Table(

@@ -130,6 +130,7 @@ def create_app(services: Services, *, rate: float = RATE) -> Starlette:
         },
     )
     app.state.events = EventHub(services.database)
+    app.state.services = services
     return app
 
 

@@ -82,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
                 if state in (AttemptState.DONE, AttemptState.FLAGGED):
                     refresh_tags_after_run(conn, facility.production, run, who=who)
                     propose_bad_numbers(conn, facility.production, run, who="thresholds", now=now())
-                settle_repeated(conn, run, who=who)
+                settle_repeated(conn, facility.production, run, who=who)
         finally:
             facility.close()
     except DesdmError as err:

@@ -116,7 +116,12 @@ LOG = _page(
 )
 LOG_FORM = form_endpoint("/ops/log", "Write an entry, or correct one.", action=Action.OPERATE)
 LOG_FEED = _page("/ops/log/feed.xml", "The logbook (Atom).", media="application/atom+xml")
-STREAM = _page("/ops/stream", "Server-sent events: something has changed.", media="text/event-stream")
+STREAM = _page(
+    "/ops/stream",
+    "Server-sent events: something has changed.",
+    Parameter("after", Kind.WHOLE, "number of the newest event that the page knows", least=0, example="1000"),
+    media="text/event-stream",
+)
 OPS_ENDPOINTS: tuple[Endpoint, ...] = (
     OPS,
     NIGHT,

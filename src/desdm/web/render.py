@@ -89,7 +89,15 @@ def _environment() -> Environment:
     return environment
 
 
-def page(request: Request, template: str, status: int = 200, **values: object) -> HTMLResponse:
+def page(
+    request: Request,
+    template: str,
+    status: int = 200,
+    *,
+    own_address: str = "",
+    newest: int | None = None,
+    **values: object,
+) -> HTMLResponse:
     """Render a page for the caller of a request.
 
     Parameters
@@ -100,6 +108,10 @@ def page(request: Request, template: str, status: int = 200, **values: object) -
         File name below ``templates``.
     status
         HTTP status.
+    own_address
+        Address at which the page is loaded again, of one that answers a form; empty: that of the form.
+    newest
+        Number of the newest event before the page's content was read, of one that keeps itself up to date.
     values
         Values of the template.
 
@@ -110,6 +122,7 @@ def page(request: Request, template: str, status: int = 200, **values: object) -
     """
     caller: Caller = caller_of(request)
     secret = request.scope.get("desdm.session")
+    query = f"?{request.url.query}" if request.url.query else ""
     text = (
         _environment()
         .get_template(template)
@@ -119,6 +132,8 @@ def page(request: Request, template: str, status: int = 200, **values: object) -
             csrf=f"{form_token(secret)}.{token_urlsafe(9)}" if secret else "",
             path=request.url.path,
             address_query=request.url.query,
+            live_address=(own_address or request.url.path + query) if request.method == "POST" else "",
+            newest_event=newest,
             **values,
         )
     )

@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections import OrderedDict
 from collections.abc import Mapping
-from threading import Lock
+from contextlib import suppress
+from datetime import timedelta
 
-from desdm.errors import ConflictError
+from desdm.accounts import store
+from desdm.accounts.clock import now
+from desdm.errors import ConflictError, TransientError
+from desdm.schema.database import Database
 
 __all__ = ["SentForms"]
 
-#: Seconds for which a form is remembered, and the largest number of them.
-_KEPT, _MOST = 3600.0, 20_000
+#: How long a form is remembered.
+_KEPT = timedelta(days=1)
 
 
 class SentForms:
-    """Remembers the forms that this server has taken."""
+    """Remembers the forms that were taken, also over a restart of the server.
 
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._taken: OrderedDict[str, float] = OrderedDict()
+    Parameters
+    ----------
+    state
+        The service database.
+    """
+
+    def __init__(self, state: Database) -> None:
+        self._state = state
 
     def take(self, path: str, fields: Mapping[str, str]) -> str:
         """Take a form, and return its key; empty for one that no page has.
+
+        The key is committed before the act: a server that is killed between the two has done nothing, and a page that is
+        loaded again shows so.
 
         Parameters
         ----------
@@ -41,20 +51,17 @@ class SentForms:
         if "." not in fields.get("csrf", ""):
             return ""  # sent by a program, not from a page
         text = repr((path, sorted(fields.items())))
-        key, now = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(), time.monotonic()
-        with self._lock:
-            while self._taken and (
-                len(self._taken) >= _MOST or next(iter(self._taken.values())) < now - _KEPT
-            ):
-                self._taken.popitem(last=False)
-            if key in self._taken:
-                raise ConflictError(
-                    "this form was sent already, and was done once; load the page again to see what it did"
-                )
-            self._taken[key] = now
+        key, at = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(), now()
+        with self._state.write() as conn:
+            store.drop_sent_forms_before(conn, at - _KEPT)
+            new = store.add_sent_form(conn, key, at)
+        if not new:
+            raise ConflictError("this form was sent already; load the page again to see what it did")
         return key
 
     def forget(self, key: str) -> None:
         """Forget a form that was refused."""
-        with self._lock:
-            self._taken.pop(key, None)
+        if key:
+            # The refusal is what a person must see; a form that stays known is sent from the page, loaded again.
+            with suppress(TransientError), self._state.write() as conn:
+                store.drop_sent_form(conn, key)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,6 +15,10 @@ from playwright.sync_api import Page
 from desdm.operations.clock import machine_time
 from desdm.operations.queue import acts
 from desdm.operations.queue.acts import Act, Selection
+from desdm.processes import process_start
+from desdm.schema.runname import RunName
+from desdm.schema.states import EventKind
+from desdm.schema.store import record_event
 from tests.support.desksite import PASSWORD, DeskSite
 from tests.support.pages import Browser, Tab, browser
 
@@ -193,12 +199,63 @@ def test_an_open_page_follows_the_record_and_keeps_what_is_being_typed(
         tab.check()
 
 
+def test_what_happens_before_the_stream_opens_is_not_lost(waiting: DeskSite, beside_queue: Browser) -> None:
+    with beside_queue.tab() as tab:
+        page = log_in(tab)
+        streams: list[str] = []
+        page.on("request", lambda r: streams.append(r.url) if "/ops/stream" in r.url else None)
+        page.goto(f"{waiting.url}/ops/queue")
+        hold(waiting, "D00150015")
+        assert streams == [], "the stream opens two seconds after the page shows"
+        page.wait_for_selector("#rows tr:has-text('D00150015') .state:has-text('held')", timeout=20_000)
+        # A second tab, which is told by the first: its page is older than what it hears next.
+        other = page.context.new_page()
+        other.goto(f"{waiting.url}/ops/queue")
+        hold(waiting, "D00150015", release=True)
+        other.wait_for_selector("#rows tr:has-text('D00150015') .state:has-text('waiting')", timeout=20_000)
+        tab.check()
+
+
+def test_the_page_of_a_refusal_follows_its_run(history: DeskSite, chromium: Browser) -> None:
+    assert history.made is not None
+    run = history.made.failed
+    with chromium.tab() as tab:
+        page = log_in(tab)
+        page.goto(f"{history.url}/ops/run/{run}")
+        page.fill("#acts input[name=reason]", "again")
+        page.fill("#acts input[name=changes]", "threshold=4")
+        page.get_by_role("button", name="Retry: show the plan").click()
+        page.wait_for_url("**/retry**")
+        assert "setting=KEY:VALUE" in page.inner_text("main")
+        tab.complaints.clear()  # the browser complains of the status of the refusal itself
+        assert not page.evaluate("document.querySelector('[data-tick]')")
+        name = RunName.parse(run)
+        assert name is not None
+        with history.facility.database.write() as conn:
+            process = (socket.gethostname(), os.getpid(), process_start(os.getpid()))
+            conn.exec_driver_sql(
+                "UPDATE pfw_attempt SET state = 'running', submitter_host = ?, submitter_pid = ?, submitter_start = ? "
+                "WHERE unitname = ? AND reqnum = ? AND attnum = ?",
+                (*process, name.unitname, name.reqnum, name.attnum),
+            )
+            record_event(conn, EventKind.ATTEMPT, "kim", f"{run} runs", subject=run)
+        page.wait_for_selector("#head .state:has-text('running')", timeout=20_000)
+        until(page, "document.querySelector('#log[data-tick]') !== null")
+        assert page.input_value("#acts input[name=changes]") == "threshold=4"
+        with history.facility.database.write() as conn:
+            conn.exec_driver_sql(
+                "UPDATE pfw_attempt SET state = 'failed' WHERE unitname = ? AND reqnum = ? AND attnum = ?",
+                (name.unitname, name.reqnum, name.attnum),
+            )
+        # Nothing is recorded: a sign of life is enough while it runs.
+        page.wait_for_selector("#head .state:has-text('failed')", timeout=20_000)
+        tab.check()
+
+
 def test_seven_tabs_share_a_stream_and_none_stalls(waiting: DeskSite, beside_queue: Browser) -> None:
     with beside_queue.tab() as tab:
         streams: list[str] = []
-        tab.page.context.on(
-            "request", lambda r: streams.append(r.url) if r.url.endswith("/ops/stream") else None
-        )
+        tab.page.context.on("request", lambda r: streams.append(r.url) if "/ops/stream" in r.url else None)
         first = log_in(tab)
         pages = [first.context.new_page() for _ in range(7)]
         for page in pages:

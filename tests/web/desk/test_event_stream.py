@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -72,6 +73,30 @@ def test_a_change_is_told_with_the_number_of_its_event_and_again_after_a_gap(wai
         told = messages(answer)
         next(told)
         assert next(told)["event"] == "tick"
+
+
+def test_a_page_is_told_what_happened_since_it_was_rendered(waiting: DeskSite) -> None:
+    kim = waiting.visitor("kim")
+
+    def first(query: str, **headers: str) -> dict[str, str]:
+        with kim.session.get(
+            f"{kim.url}/ops/stream{query}", headers=headers, stream=True, timeout=30
+        ) as answer:
+            told = messages(answer)
+            assert next(told) == {"retry": "3000"}
+            return next(told)
+
+    for path in ("/ops", "/ops/arrival", "/ops/queue", "/ops/runs", "/ops/log"):
+        found = re.search(r'<meta name="desk-newest" content="(\d+)">', kim.get(path).text)
+        assert found, path
+        number = found[1]
+    assert first(f"?after={number}") == {"event": "tick", "data": number}
+    happen(waiting)
+    newest = str(int(number) + 1)
+    assert first(f"?after={number}") == {"id": newest, "event": "change", "data": newest}
+    # What the client has heard since counts.
+    assert first(f"?after={number}", **{"Last-Event-ID": newest})["event"] == "tick"
+    assert kim.get("/ops/stream?after=x").status_code == 400
 
 
 def test_a_person_has_five_streams_and_a_closed_one_gives_its_place_up(waiting: DeskSite) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 import requests
 
+from desdm.facility import Facility
 from desdm.operations.dts.store import find_delivery
 from desdm.operations.logbook.model import LogFilter
 from desdm.operations.logbook.store import find_entries
@@ -18,8 +20,9 @@ from desdm.operations.queue.model import QueueRow
 from desdm.schema.operationstates import DeliveryState, QueueState
 from desdm.schema.store import find_events
 from tests.support.deliveries import raw_frame, receiver
-from tests.support.desksite import DeskSite, Visitor
+from tests.support.desksite import DeskSite, Visitor, desk_site
 from tests.support.queuenight import NITE
+from tests.support.server import served
 
 HOSTILE = "<script>alert(1)</script><b>bold</b> \x1b[2J [link](javascript:alert(1))"
 
@@ -256,6 +259,30 @@ def test_a_field_that_is_no_number_is_refused_with_its_words(
 
 def test_an_address_with_a_zero_byte_names_nothing(waiting: DeskSite, kim: Visitor) -> None:
     assert kim.get("/ops/run/%00").status_code == 404
+
+
+def test_a_form_that_is_sent_again_to_a_new_server_is_done_once(raw_night: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(raw_night, home)
+    with desk_site(home):
+        pass  # the people are there
+    with served(home) as url:
+        kim = Visitor(str(url), "kim")
+        form = {"csrf": kim.csrf, "kind": "note", "text": "the dome is open"}
+        refused = {"csrf": kim.csrf, "kind": "note", "text": " "}
+        assert kim.post("/ops/log", **form).status_code == 303
+        assert kim.post("/ops/log", **refused).status_code == 400
+        url.process.kill()
+        url.process.wait()
+    with served(home, port=url.port):
+        second = kim.post("/ops/log", **form)
+        assert second.status_code == 409 and "sent already" in second.text
+        assert kim.post("/ops/log", **refused).status_code == 400, "what was refused may be sent again"
+    facility = Facility.open(home)
+    with facility.database.read() as conn:
+        entries = [e for e in find_entries(conn, LogFilter()) if e.text == "the dome is open"]
+    facility.close()
+    assert len(entries) == 1
 
 
 def test_a_form_that_is_sent_twice_is_done_once(waiting: DeskSite, kim: Visitor) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import time
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from desdm.framework.store import attempt_by_name
 from desdm.operations.desk.products import night_products
 from desdm.operations.desk.runlogs import live_logs, log_tail
 from desdm.operations.desk.store import RunFilter, run_numbers
+from desdm.operations.queue.store import find_rows
 from desdm.operations.report.svg import number_text
 from desdm.schema.states import AttemptState
 from tests.support.desksite import DeskSite, Visitor
 from tests.support.queuenight import NITE, desdm
+from tests.support.wait import until
 
 FIRST = "D00150014_r2p01"
 
@@ -159,6 +162,43 @@ def test_a_retry_shows_the_plan_of_the_command_and_writes_nothing(processed: Des
     assert processed.visitor("pat").post(f"/ops/run/{FIRST}/retry", act="plan", reason="x").status_code == 403
 
 
+def test_who_operates_changes_no_verdict_but_in_a_trial(processed: DeskSite, kim: Visitor) -> None:
+    changes = (
+        "setting=assess.t_eff_least.r:0.01",
+        "setting=ASSESS.cloud_most:99",
+        "setting=use_qcf:false",
+        "setting=qcf.excludes.x.pattern:disk",
+        "setting=inputs.run_class:any",
+        "setting=campaign:OTHER",
+        "setting=project:ACT",
+    )
+    lee, path = processed.visitor("lee"), f"/ops/run/{FIRST}/retry"
+    for change in changes:
+        for act in ("plan", "start"):
+            refused = kim.post(path, act=act, reason="x", changes=change)
+            assert refused.status_code == 400 and "for the offices" in refused.text, change
+    for visitor, change in (
+        (kim, "setting=assess.cloud_most:9 setting=run_class:study"),
+        (lee, "setting=assess.cloud_most:9"),
+        (kim, "setting=skycompress.threshold:4"),
+    ):
+        shown = visitor.post(path, act="plan", reason="x", changes=change)
+        assert shown.status_code == 200 and "Plan of the retry" in shown.text, change
+    # A trial of another threshold is no way to a production run of it.
+    trial = desdm(
+        processed.home, "retry", FIRST, "--reason", "x", "--with", "setting=run_class:study",
+        "--with", "setting=assess.cloud_most:9",
+    )  # fmt: skip
+    for visitor in (kim, lee):
+        refused = visitor.post(
+            f"/ops/run/{trial['attempt']}/retry", act="plan", reason="x", changes="setting=run_class:survey"
+        )
+        assert refused.status_code == 400 and "command line only" in refused.text
+    with processed.facility.database.read() as conn:
+        [row] = find_rows(conn, unit="D00150014")
+    assert row.run == FIRST, "a trial is no production"
+
+
 def test_a_retry_that_is_started_replaces_the_run_and_is_compared(processed: DeskSite, kim: Visitor) -> None:
     change = "setting=skycompress.threshold:4"
     done = kim.post(f"/ops/run/{FIRST}/retry", act="start", reason="faint", changes=change)
@@ -209,3 +249,80 @@ def test_a_run_is_cancelled_with_a_reason(processed: DeskSite, kim: Visitor) -> 
     )
     refused = kim.post(f"/ops/run/{run}/cancel", reason="again")
     assert refused.status_code == 400 and "is cancelled already" in refused.text
+
+
+def seen_of(text: str) -> str:
+    """The digest in the form of a plan."""
+    found = re.search(r'name="seen" value="([0-9a-f]{64})"', text)
+    assert found, text[:300]
+    return found[1]
+
+
+def test_a_form_that_was_refused_or_only_looked_may_be_sent_again(processed: DeskSite, kim: Visitor) -> None:
+    path, token = f"/ops/run/{FIRST}/retry", kim.csrf
+    for fields, status, words in (
+        ({"act": "start", "reason": ""}, 400, "say why"),
+        ({"act": "start", "reason": "x", "only_failed": "1"}, 409, "nothing of it failed"),
+        ({"act": "plan", "reason": "x"}, 200, "Plan of the retry"),
+        ({"act": "start", "reason": "x", "seen": "0" * 64}, 409, "the plan has changed"),
+    ):
+        for _ in range(2):
+            answer = kim.post(path, csrf=token, **fields)
+            assert answer.status_code == status and words in answer.text, answer.text[:300]
+            assert "sent already" not in answer.text
+
+
+def test_only_the_plan_that_was_shown_is_started(processed: DeskSite, kim: Visitor) -> None:
+    run = "D00150015_r2p01"
+    path = f"/ops/run/{run}/retry"
+
+    def plan() -> str:
+        shown = kim.post(path, act="plan", reason="look")
+        assert shown.status_code == 200
+        return shown.text
+
+    def refused(seen: str) -> str:
+        answer = kim.post(path, act="start", reason="look", seen=seen)
+        assert answer.status_code == 409 and "the plan has changed" in answer.text, answer.text[:300]
+        assert seen_of(answer.text) == seen_of(plan()) != seen
+        return answer.text
+
+    before = desdm(processed.home, "status", "--all")
+    first = plan()
+    assert "is excluded" not in first and seen_of(plan()) == seen_of(first)
+    desdm(processed.home, "exclude", "150015", "--reason", "satellite <trail>")
+    assert "exposure 150015 is excluded (satellite &lt;trail&gt;" in refused(seen_of(first))
+    desdm(processed.home, "exclude", "150015", "--lift", "--reason", "none there")
+    desdm(processed.home, "exclude", "150015", "--ccd", "2", "--reason", "glow")
+    assert "CCD 2 of exposure 150015 is excluded (glow" in refused(seen_of(first))
+    desdm(processed.home, "exclude", "150015", "--lift", "--reason", "none there")
+    assert seen_of(plan()) == seen_of(first)
+    assert desdm(processed.home, "status", "--all") == before
+    # Newer calibrations, which the rules prefer.
+    desdm(processed.home, "retry", "20121120_r1p01", "--reason", "again")
+    now = refused(seen_of(first))
+    assert "20121120_r1p02" in now
+    token = kim.csrf
+    started = kim.post(path, csrf=token, act="start", reason="look", seen=seen_of(now))
+    assert started.status_code == 303, started.text[:300]
+    again = kim.post(path, csrf=token, act="start", reason="look", seen=seen_of(now))
+    assert again.status_code == 409 and "sent already" in again.text
+    new = started.headers["location"].rpartition("/")[2]
+    kim.post(f"/ops/run/{new}/cancel", reason="the test ends")
+    assert until(lambda: "cancelled" in kim.text(f"/ops/run/{new}"), 60)
+
+
+def test_a_start_while_the_database_is_locked_is_done_when_it_is_sent_again(
+    processed: DeskSite, kim: Visitor
+) -> None:
+    path, token = f"/ops/run/{FIRST}/retry", kim.csrf
+    with sqlite3.connect(processed.home / "desdm.sqlite", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        busy = kim.post(path, csrf=token, act="start", reason="busy")
+        other.execute("ROLLBACK")
+    assert busy.status_code == 503, busy.text[:300]
+    done = kim.post(path, csrf=token, act="start", reason="busy")
+    assert done.status_code == 303, done.text[:300]
+    new = done.headers["location"].rpartition("/")[2]
+    kim.post(f"/ops/run/{new}/cancel", reason="the test ends")
+    assert until(lambda: "cancelled" in kim.text(f"/ops/run/{new}"), 60)

@@ -6,7 +6,6 @@ from desdm.framework.store.attempts import (
     attempt_by_name,
     attempts_with_fingerprint,
     calibrations_read,
-    campaign_of,
     change_attempt,
     claim_attempt,
     hand_to_submitter,
@@ -16,6 +15,7 @@ from desdm.framework.store.attempts import (
     plan_size,
     program_digests,
     request_cancel,
+    scope_of,
     set_data_state,
 )
 from desdm.framework.store.jobs import close_job, jobs_of, queue_job, start_job, wrappers_of
@@ -27,7 +27,6 @@ __all__ = [
     "attempt_by_name",
     "attempts_with_fingerprint",
     "calibrations_read",
-    "campaign_of",
     "change_attempt",
     "claim_attempt",
     "close_job",
@@ -47,6 +46,7 @@ __all__ = [
     "program_digests",
     "queue_job",
     "request_cancel",
+    "scope_of",
     "set_data_state",
     "start_job",
     "wrappers_of",

@@ -29,7 +29,6 @@ __all__ = [
     "attempt_by_name",
     "attempts_with_fingerprint",
     "calibrations_read",
-    "campaign_of",
     "change_attempt",
     "claim_attempt",
     "hand_to_submitter",
@@ -40,6 +39,7 @@ __all__ = [
     "program_digests",
     "request_cancel",
     "run_filter",
+    "scope_of",
     "set_data_state",
 ]
 
@@ -168,10 +168,11 @@ def attempt_by_name(conn: Connection, run: str) -> Attempt:
     return _attempt(row._mapping)
 
 
-def campaign_of(conn: Connection, reqnum: int) -> str:
-    """Return the campaign of a request."""
-    query = select(pfw_request.c.campaign).where(pfw_request.c.reqnum == reqnum)
-    return str(conn.execute(query).scalar_one())
+def scope_of(conn: Connection, reqnum: int) -> tuple[str, str]:
+    """Return project and campaign of a request."""
+    query = select(pfw_request.c.project, pfw_request.c.campaign).where(pfw_request.c.reqnum == reqnum)
+    project, campaign = conn.execute(query).one()
+    return str(project), str(campaign)
 
 
 def plan_size(conn: Connection, attempt_id: int) -> tuple[int, int]:

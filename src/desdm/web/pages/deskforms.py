@@ -29,7 +29,6 @@ _MOST_FIELDS = 250
 #: Control characters but tab, ends of lines and escape, which is shown as text; and those that turn the reading order
 #: (Unicode Bidirectional Algorithm).
 _CONTROL = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1a\\x1c-\\x1f\\x7f\\u202a-\\u202e\\u2066-\\u2069]")
-_SENT = SentForms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,10 @@ async def posted(request: Request) -> Form:
         if found := _CONTROL.search(str(value)):
             raise UsageError(f"{name}: the character U+{ord(found[0]):04X} is no text; leave it out")
     repeated = {f"{name}:{n}": str(value) for n, (name, value) in enumerate(form.multi_items())}
-    key = _SENT.take(request.url.path, {**repeated, "csrf": str(form.get("csrf", ""))})
+    services = request.app.state.services
+    assert isinstance(services, Services)
+    fields = {**repeated, "csrf": str(form.get("csrf", ""))}
+    key = await run_blocking(services, lambda: SentForms(services.state).take(request.url.path, fields))
     rows = [int(value) for value in map(str, form.getlist("row")) if _WHOLE.fullmatch(value)]
     return Form({name: str(value) for name, value in form.items() if name != "csrf"}, tuple(rows), key)
 
@@ -128,10 +130,12 @@ async def posted(request: Request) -> Form:
 async def perform(
     services: Services,
     form: Form,
-    act: Callable[[], str],
+    act: Callable[[], str | Response],
     show: Callable[[Refusal], Response],
 ) -> Response:
     """Do what a form asks for, and go on to another page; show the page with the message if that is refused.
+
+    A form that was refused, or only looked, has done nothing, and may be sent again.
 
     Parameters
     ----------
@@ -140,7 +144,7 @@ async def perform(
     form
         The form.
     act
-        Does it in a thread, and returns the address of the page that follows.
+        Does it in a thread, and returns the address of the page that follows; or a page, if nothing was done yet.
     show
         Renders the page of the form, in the same thread.
     """
@@ -150,10 +154,13 @@ async def perform(
             target = act()
         except DesdmError as err:
             # Nothing was done: the same form may be sent again, for instance by loading the page again.
-            _SENT.forget(form.key)
+            SentForms(services.state).forget(form.key)
             if isinstance(err, AccessDenied):
                 raise
             return show(Refusal.of(err, form))
+        if isinstance(target, Response):
+            SentForms(services.state).forget(form.key)
+            return target
         return RedirectResponse(target, 303)
 
     return await run_blocking(services, work)

@@ -6,6 +6,12 @@ const LEAST = 4000; // ms between two reloads
 const POLL = 20000; // ms, where no stream can be had
 const live = [...document.querySelectorAll("[data-live]")];
 const channel = "BroadcastChannel" in window ? new BroadcastChannel("desdm-desk") : null;
+/** A number or text of the head of a document; empty: it has none. */
+const meta = (page, name) => page.querySelector(`meta[name="${name}"]`)?.content ?? "";
+// A page that answers a form has an address of its own, at which it is loaded again.
+const address = meta(document, "desk-address") || location.href;
+// Newest event before the content that is shown was read; later ones are told by the stream, whenever it is opened.
+let known = Number(meta(document, "desk-newest") || Infinity);
 let timer = 0, loaded = Date.now(), source = null, release = null, poll = 0;
 
 /** Whether somebody works in an element: a field has the focus, or was changed; a detail is open that the server sends closed. */
@@ -28,15 +34,17 @@ async function reload() {
   loaded = Date.now();
   let text;
   try {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    const answer = await fetch(address, { headers: { accept: "text/html" } });
     if (answer.redirected || answer.status === 401 || answer.status === 403) return stop("You are logged out; load the page again to log in.");
     if (!answer.ok) return;
     text = await answer.text();
   } catch { return; }
   const fresh = new DOMParser().parseFromString(text, "text/html");
+  known = Number(meta(fresh, "desk-newest") || Infinity);
   let changed = false;
   for (const element of live) {
     const other = fresh.getElementById(element.id);
+    if (other) element.toggleAttribute("data-tick", other.hasAttribute("data-tick"));
     if (!other || busy(element) || element.dataset.seen === other.innerHTML) continue;
     const open = new Set([...element.querySelectorAll("details[open][id]")].map((one) => one.id));
     const places = [...element.querySelectorAll(".scroll")].map((one) => [one.scrollTop, one.scrollLeft]);
@@ -55,8 +63,8 @@ function soon() {
   if (!timer) timer = setTimeout(reload, Math.max(QUIET, LEAST - (Date.now() - loaded)));
 }
 
-function heard(kind) {
-  if (kind === "change" || (kind === "tick" && document.querySelector("[data-live][data-tick]"))) soon();
+function heard({ kind, number }) {
+  if (number > known || kind === "change" || (kind === "tick" && document.querySelector("[data-live][data-tick]"))) soon();
 }
 
 function stop(text) {
@@ -71,9 +79,13 @@ function stop(text) {
 
 /** Open the stream; resolves when this tab gives it up. */
 function open() {
-  source = new EventSource("/ops/stream");
+  source = new EventSource(Number.isFinite(known) ? `/ops/stream?after=${known}` : "/ops/stream");
   for (const kind of ["change", "tick"]) {
-    source.addEventListener(kind, () => { heard(kind); channel?.postMessage(kind); });
+    source.addEventListener(kind, (event) => {
+      const message = { kind, number: Number(event.data) };
+      heard(message);
+      channel?.postMessage(message);
+    });
   }
   source.addEventListener("end", () => stop("Your session has ended; load the page again to log in."));
   source.addEventListener("error", () => {

@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute
 
 from desdm.errors import UsageError
 from desdm.operations.clock import machine_time
+from desdm.operations.desk.store import newest_event
 from desdm.operations.dts import pagestore
 from desdm.operations.dts.decide import dismiss, release
 from desdm.operations.dts.model import Delivery, ExpectedFile, NightArrival
@@ -44,6 +45,7 @@ class _Arrivals:
     older: int | None
     expected: Sequence[ExpectedFile]
     undated: int
+    newest: int
 
 
 def routes(services: Services) -> list[BaseRoute]:
@@ -56,6 +58,7 @@ def routes(services: Services) -> list[BaseRoute]:
             request,
             "ops/arrival.html",
             refusal.status,
+            newest=arrivals.newest,
             a=arrivals,
             nite=nite,
             state=state,
@@ -91,6 +94,7 @@ def _gather(services: Services, values: Values, nite: str, state: str) -> _Arriv
     states = (DeliveryState(state),) if state else () if nite else _UNDECIDED
     before = values.whole("BEFORE")
     with services.database.read() as conn:
+        newest = newest_event(conn)
         nites = [nite] if nite else pagestore.last_nites(conn, _NIGHTS + 1, f"{until}~" if until else "")
         status = status_of_nites(conn, nites[:_NIGHTS], now=machine_time())
         rows = pagestore.deliveries_page(conn, nite=nite, states=states, before=before, limit=_ROWS + 1)
@@ -105,6 +109,7 @@ def _gather(services: Services, values: Values, nite: str, state: str) -> _Arriv
         rows[_ROWS - 1].id if len(rows) > _ROWS else None,
         wanted[:_ROWS],
         undated,
+        newest,
     )
 
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from desdm.errors import UsageError
+from desdm.operations.desk.store import newest_event
 from desdm.operations.logbook import store
 from desdm.operations.logbook.model import Details, LogEntry, LogFilter
 from desdm.operations.logbook.verbs import correct_entry, write_entry
@@ -41,6 +42,7 @@ def routes(services: Services) -> list[BaseRoute]:
     def render(request: Request, values: Values, refusal: Refusal) -> Response:
         wanted = _filter(values)
         with services.database.read() as conn:
+            newest = newest_event(conn)
             entries = store.find_entries(conn, wanted, _ROWS + 1)
         query = {
             name: values.text(name.upper()).strip()
@@ -50,6 +52,7 @@ def routes(services: Services) -> list[BaseRoute]:
             request,
             "ops/log.html",
             refusal.status,
+            newest=newest,
             entries=entries[:_ROWS],
             f=query,
             correct=values.whole("CORRECT"),

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute
 
 from desdm.errors import NotFoundError, UsageError
 from desdm.operations.clock import machine_time
-from desdm.operations.desk.store import open_rows
+from desdm.operations.desk.store import newest_event, open_rows
 from desdm.operations.lease import current_lease
 from desdm.operations.queue import acts, store
 from desdm.operations.queue.acts import Act, Selection
@@ -47,6 +47,7 @@ class _Queue:
     after: int | None
     reasons: Sequence[Explanation]
     policies: Sequence[Policy]
+    newest: int
 
 
 def routes(services: Services) -> list[BaseRoute]:
@@ -58,12 +59,15 @@ def routes(services: Services) -> list[BaseRoute]:
             values.text("STATE"),
             _unit(values.text("UNIT")),
         )
+        query = f"?{request.url.query}" if request.url.query else ""
         queue = _gather(services, nite, state, unit, values.whole("AFTER"))
         filtered = {"nite": nite, "state": state}
         return page(
             request,
             "ops/queue.html",
             refusal.status,
+            own_address=f"/ops/queue{query}",
+            newest=queue.newest,
             q=queue,
             campaign=services.config.campaign,
             nite=nite,
@@ -115,6 +119,7 @@ def _gather(services: Services, nite: str, state: str, unit: str, after: int | N
     """Gather what the page shows."""
     states = (QueueState(state),) if state else tuple(QueueState) if nite else _FIRST
     with services.database.read() as conn:
+        newest = newest_event(conn)
         named = store.find_rows(conn, unit=unit) if unit else []
         rows = queue_page(conn, states, nite=nite, after=after, limit=_ROWS + 1) if not unit else named
         lease = current_lease(conn, LEASE)
@@ -125,6 +130,7 @@ def _gather(services: Services, nite: str, state: str, unit: str, after: int | N
             rows[_ROWS - 1].id if len(rows) > _ROWS else None,
             explain(conn, named, now=machine_time()),
             policies_in_force(conn),
+            newest,
         )
 
 

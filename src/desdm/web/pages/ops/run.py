@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute
 
+from desdm.accounts.model import Action, Caller
 from desdm.archive.model import Scope
 from desdm.errors import DesdmError, UsageError
 from desdm.framework.cancel import cancel
@@ -16,7 +18,16 @@ from desdm.framework.submit import Submission
 from desdm.operations.compare import InputChanges, compare_planned_inputs, compare_runs
 from desdm.operations.desk.runlogs import LogTail, RunLog, live_logs, log_path, log_tail
 from desdm.operations.desk.runview import MOST_NODES, drawn_jobs, gather_run
-from desdm.operations.retry import Retry, parse_changes, plan_retry, submit_retry
+from desdm.operations.desk.store import newest_event
+from desdm.operations.retry import (
+    PlanChanged,
+    Retry,
+    parse_changes,
+    plan_digest,
+    plan_retry,
+    require_same_plan,
+    submit_retry,
+)
 from desdm.schema.store import require_reason
 from desdm.services.context import Services, caller_of
 from desdm.services.responses import run_blocking
@@ -29,6 +40,7 @@ from desdm.web.render import page
 
 __all__ = ["routes"]
 
+_LOG = logging.getLogger(__name__)
 #: Seconds that a page waits for the submitter of a run that is ended.
 _CANCEL_SECONDS = 8.0
 
@@ -40,6 +52,7 @@ class _Plan:
     retry: Retry
     submission: Submission | None
     inputs: InputChanges
+    digest: str
 
 
 class _Pages:
@@ -53,6 +66,7 @@ class _Pages:
         """Render the page of a run."""
         run = request.path_params["run"]
         with self.services.database.read() as conn:
+            newest = newest_event(conn)
             view = gather_run(conn, run, self.scope)
             # Only a run that there is names a folder.
             logs = live_logs(self.services.config.runs, run)
@@ -62,6 +76,8 @@ class _Pages:
             request,
             "ops/run.html",
             refusal.status,
+            own_address=f"/ops/run/{run}",
+            newest=newest,
             v=view,
             a=view.attempt,
             run=run,
@@ -102,30 +118,49 @@ class _Pages:
                 message, status = str(err), 404
         return page(request, "ops/compare.html", status, run=run, other=other, c=comparison, message=message)
 
-    def retry(self, request: Request, form: Form, who: str) -> Response:
-        """Show the plan of a retry, or start it."""
-        run = request.path_params["run"]
+    def retry(self, request: Request, form: Form, caller: Caller) -> str | Response:
+        """Show the plan of a retry, or start it and return the address of the run."""
+        who = caller.login
         config = replace(self.services.config, operator=who)
+        database, archive = self.services.database, self.services.archive
+        retry = self._planned(request, form, caller)
+        if form.text("act") != "start":
+            return self._show_plan(request, Refusal(fields=form.fields), retry, who)
+        seen = form.text("seen")
+        try:
+            if retry.only_failed:
+                require_same_plan(retry, None, seen)
+                name = retry.attempt.run
+            else:
+                name = submit_retry(config, database, archive, retry, seen=seen).run
+        except PlanChanged as err:
+            return self._show_plan(request, Refusal.of(err, form), retry, who)
+        try:
+            start_driver(config, database, name, who=who, reason=retry.reason)
+        except DesdmError as err:
+            # The attempt is written: the form must not make another one. Its page says that it waits.
+            _LOG.warning("%s is planned, but was not started: %s", name, err)
+        return f"/ops/run/{name}"
+
+    def _planned(self, request: Request, form: Form, caller: Caller) -> Retry:
+        """Return the retry that a form asks for."""
         changes = parse_changes(form.text("changes").split())
         changes.require_plain()
+        run, reason = request.path_params["run"], form.text("reason")
         with self.services.database.read() as conn:
-            retry = plan_retry(
-                conn, run, changes, reason=form.text("reason"), only_failed=bool(form.text("only_failed"))
-            )
-        start = form.text("act") == "start"
-        database, archive = self.services.database, self.services.archive
-        submission = (
-            None if retry.only_failed else submit_retry(config, database, archive, retry, dry_run=not start)
-        )
-        if not start:
-            changed = InputChanges()
-            if submission is not None:
-                with self.services.database.read() as conn:
-                    changed = compare_planned_inputs(conn, retry.attempt, submission)
-            return self.show(request, Refusal(fields=form.fields), _Plan(retry, submission, changed))
-        name = run if submission is None else submission.run
-        start_driver(config, database, name, who=who, reason=retry.reason)
-        return RedirectResponse(f"/ops/run/{name}", 303)
+            retry = plan_retry(conn, run, changes, reason=reason, only_failed=bool(form.text("only_failed")))
+        retry.require_rights(may_judge=caller.may(Action.JUDGE))
+        return retry
+
+    def _show_plan(self, request: Request, refusal: Refusal, retry: Retry, who: str) -> Response:
+        """Show what a retry would do now."""
+        config = replace(self.services.config, operator=who)
+        if retry.only_failed:
+            return self.show(request, refusal, _Plan(retry, None, InputChanges(), plan_digest(retry, None)))
+        submission = submit_retry(config, self.services.database, self.services.archive, retry, dry_run=True)
+        with self.services.database.read() as conn:
+            changed = compare_planned_inputs(conn, retry.attempt, submission)
+        return self.show(request, refusal, _Plan(retry, submission, changed, plan_digest(retry, submission)))
 
     def cancel(self, request: Request, form: Form, who: str) -> str:
         """End a run, and return the address of its page."""
@@ -157,15 +192,13 @@ def routes(services: Services) -> list[BaseRoute]:
         return await run_blocking(services, lambda: pages.compare(request, other))
 
     async def retry(request: Request) -> Response:
-        form, who = await posted(request), caller_of(request).login
-
-        def work() -> Response:
-            try:
-                return pages.retry(request, form, who)
-            except DesdmError as err:
-                return pages.show(request, Refusal.of(err, form))
-
-        return await run_blocking(services, work)
+        form, caller = await posted(request), caller_of(request)
+        return await perform(
+            services,
+            form,
+            lambda: pages.retry(request, form, caller),
+            lambda refusal: pages.show(request, refusal),
+        )
 
     async def end(request: Request) -> Response:
         form, who = await posted(request), caller_of(request).login

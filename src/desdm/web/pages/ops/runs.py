@@ -43,6 +43,7 @@ def _page(services: Services, request: Request, values: Values) -> Response:
     wanted["nite"] = checked_nite(values.text("NITE"))
     before, until = values.whole("BEFORE"), checked_nite(values.text("UNTIL"))
     with services.database.read() as conn:
+        newest = store.newest_event(conn)
         nites = [wanted["nite"]] if wanted["nite"] else store.last_nites(conn, _NIGHTS + 1, until)
         # The list alone, where one looks for a unit or goes back in it.
         shown = [] if wanted["unit"] or before else nites[:_NIGHTS]
@@ -60,6 +61,7 @@ def _page(services: Services, request: Request, values: Values) -> Response:
     return page(
         request,
         "ops/runs.html",
+        newest=newest,
         grid=grid,
         pipelines=sorted({name for night in grid for name in night.pipelines}),
         rows=rows,

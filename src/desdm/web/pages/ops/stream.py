@@ -20,6 +20,7 @@ from desdm.services.responses import run_blocking
 from desdm.web.desk import desk_routes
 from desdm.web.eventhub import EventHub, Subscription
 from desdm.web.opsendpoints import STREAM
+from desdm.web.pages.deskforms import filters
 
 __all__ = ["routes"]
 
@@ -33,6 +34,7 @@ def routes(services: Services) -> list[BaseRoute]:
     """Route of the stream."""
 
     async def stream(request: Request) -> Response:
+        after = filters(request, STREAM).whole("AFTER")
         hub = request.app.state.events
         assert isinstance(hub, EventHub)
 
@@ -58,7 +60,8 @@ def routes(services: Services) -> list[BaseRoute]:
 
         async def text() -> AsyncIterator[str]:
             try:
-                seen = request.headers.get("last-event-id", "")
+                # A client that comes back knows more than its page did when it was rendered.
+                seen = request.headers.get("last-event-id", "" if after is None else str(after))
                 yield "retry: 3000\n\n"
                 if seen and seen != str(subscription.newest):
                     yield _message("change", subscription.newest)

@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 
 from desdm.archive.model import Scope
+from desdm.operations.desk.store import newest_event
 from desdm.operations.desk.tonight import Tonight, gather_tonight
 from desdm.operations.nightreport import Cadences, gather_night, render_night
 from desdm.operations.report.pageparts import page_policy
@@ -42,8 +43,9 @@ def routes(services: Services) -> list[BaseRoute]:
             known = known_table(services.database, scope, services.pool.submit)
             fields = known.table.fields if known else ()
             with services.database.read() as conn:
+                newest = newest_event(conn)
                 tonight = gather_tonight(conn, nite, scope, lambda n: cadences.of(fields, n))
-            return _page(request, tonight, known.as_of if known else None)
+            return _page(request, tonight, known.as_of if known else None, newest)
 
         return await run_blocking(services, make)
 
@@ -68,7 +70,7 @@ def checked_nite(nite: str) -> str:
     return parse_subject(nite, SubjectKind.NITE).name if nite else ""
 
 
-def _page(request: Request, tonight: Tonight, cadence_as_of: datetime | None) -> Response:
+def _page(request: Request, tonight: Tonight, cadence_as_of: datetime | None, newest_number: int) -> Response:
     """Render the page."""
     exposures = tonight.report.exposures if tonight.report else ()
     plots = night_plots(exposures)
@@ -77,12 +79,13 @@ def _page(request: Request, tonight: Tonight, cadence_as_of: datetime | None) ->
     return page(
         request,
         "ops/tonight.html",
+        newest=newest_number,
         t=tonight,
         r=tonight.report,
         plots=plots,
         data=night_data(exposures) if plots else "",
         uplot=UPLOT.is_installed(),
-        newest=newest,
+        shown=newest,
         total=len(exposures),
         cadence_as_of=cadence_as_of,
     )
