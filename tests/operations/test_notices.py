@@ -267,6 +267,16 @@ def test_an_acknowledged_subject_is_not_told_again(ready: Database) -> None:
     [
         ({"target": "mary"}, "no target"),
         ({"target": "mailto:"}, "no target"),
+        ({"target": "mailto:a@x\nBcc: b@y"}, "control characters"),
+        ({"target": "https://hooks.example.org/\x1b[2J"}, "control characters"),
+        ({"target": "mailto:a\u202eb@example.org"}, "control characters"),
+        ({"target": "mailto:mary"}, "not an address of mail"),
+        ({"target": "mailto:a@x.org,b@y.org"}, "not an address of mail"),
+        ({"target": "mailto:a@x.org?subject=x"}, "not an address of mail"),
+        ({"target": "https:///path"}, "name of a host"),
+        ({"target": "https://host:notaport/"}, "name of a host"),
+        ({"target": "ftp://x"}, "ftp: targets"),
+        ({"target": "file:///etc/passwd"}, "file: targets"),
         ({"quiet_from": time(22)}, "a begin and an end"),
     ],
 )

@@ -396,6 +396,40 @@ def test_a_campaign_is_a_frozen_set_under_a_name_of_its_own(night: Database, con
                 queue_campaign(conn, config, bad, reason="test", who="mary", now=NOW)
 
 
+def test_an_act_without_a_campaign_is_on_the_nightly_row(night: Database, config: Config) -> None:
+    queue_night(night)
+    with night.write() as conn:
+        for name, numbers in (("DEEP2", (11, 12)), ("DEEP3", (11,))):
+            wanted = Campaign(name, "firstcut", exposures=numbers)
+            queue_campaign(conn, config, wanted, reason="test", who="mary", now=NOW)
+        [change] = acts.hold(conn, Selection("D00000011", production="MAIN"), ACT)
+        assert (change.row.campaign, change.state) == ("MAIN", QueueState.HELD)
+        [change] = acts.hold(conn, Selection("D00000011", campaign="DEEP3", production="MAIN"), ACT)
+        assert change.row.campaign == "DEEP3"
+        with pytest.raises(NotFoundError, match="campaigns that have: DEEP2, DEEP3"):
+            acts.hold(conn, Selection("D00000011", production="MAIN2"), ACT)
+        whole = acts.hold(conn, Selection(NITE, whole_night=True, production="MAIN"), ACT)
+        assert {c.row.campaign for c in whole} == {"MAIN"}
+        [waiting] = store.find_rows(conn, unit="D00000011", campaign="DEEP2")
+        assert waiting.state is QueueState.WAITING
+
+
+def test_a_runner_shortens_the_wait_for_calibrations_of_an_earlier_one(night: Database) -> None:
+    later = NOW + timedelta(seconds=300)
+    with night.write() as conn:
+        enqueue(conn, PRODUCTION, [NITE], now=NOW, quiet=timedelta(seconds=300))
+        [paused] = store.find_rows(conn, unit="D00000011")
+        store.change_row(conn, paused, paused.state, why="", now=NOW, not_before=later, tries=1)
+        assert store.waiting_rows(conn, NOW) == (4, later)
+        assert store.waiting_rows(conn, later) == (4, None)
+        assert store.shorten_quiet(conn, NOW) == 1
+        assert store.shorten_quiet(conn, NOW) == 0
+        assert store.find_rows(conn, unit=NITE)[0].not_before == NOW
+        # A pause after a failed try stands.
+        assert store.find_rows(conn, unit="D00000011")[0].not_before == later
+        assert [r.unitname for r in store.ready_rows(conn, NOW, 9)] == [NITE]
+
+
 def test_rows_are_attempts_of_the_database(night: Database) -> None:
     queue_night(night)
     with night.write() as conn:

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def undisturbed(ingested: Processed, tmp_path_factory: pytest.TempPathFactory) -
     path = tmp_path_factory.mktemp("undisturbed") / "home"
     shutil.copytree(ingested.home, path)
     done = desdm(path, "queue", "run", "--until-idle")
-    assert done == {"queued": 5, "ended": {"done": 4}}
+    assert done == {"queued": 5, "ended": {"done": 4}, "waiting": 0, "until": None}
     return path
 
 
@@ -80,7 +81,12 @@ def test_precal_goes_before_the_exposures_and_each_gets_a_verdict(
 
 
 def test_nothing_is_done_twice(undisturbed: Path) -> None:
-    assert desdm(undisturbed, "queue", "run", "--until-idle") == {"queued": 0, "ended": {}}
+    assert desdm(undisturbed, "queue", "run", "--until-idle") == {
+        "queued": 0,
+        "ended": {},
+        "waiting": 0,
+        "until": None,
+    }
     assert len(desdm(undisturbed, "status", "--all")) == 4
 
 
@@ -125,6 +131,25 @@ def test_one_process_at_a_time_runs_the_queue_and_a_polite_end_is_gone_on_from(
     assert night["state"] == "submitted"
     desdm(home, "queue", "run", "--until-idle")
     assert end(home) == end(undisturbed)
+
+
+def test_the_quiet_of_a_command_that_ends_overrules_that_of_an_earlier_one(home: Path) -> None:
+    with subprocess.Popen(command(home, "queue", "run"), stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        while "rows queued" not in first.stdout.readline():
+            assert first.poll() is None
+        first.terminate()
+
+    def until_of_night() -> datetime:
+        [night] = [r for r in desdm(home, "queue")["rows"] if r["unit"] == NITE]
+        return datetime.fromisoformat(night["not_before"])
+
+    before = until_of_night()
+    done = subprocess.run(
+        command(home, "queue", "run", "--until-idle", "--quiet", "120"), capture_output=True, text=True
+    )
+    assert before - until_of_night() > timedelta(seconds=100)
+    assert f"4 rows wait, the first until {until_of_night():%Y-%m-%d %H:%M:%S} UTC" in done.stdout
 
 
 def test_a_lost_worker_is_tried_again_and_not_given_up(home: Path, undisturbed: Path) -> None:

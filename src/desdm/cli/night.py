@@ -43,13 +43,26 @@ def report(context: CommandContext, nite: str, out: Path | None, as_json: bool) 
             f"arrived: {arrived.exposures} science exposures, {arrived.calibrations} calibration frames, "
             f"{arrived.others} others{listed}"
         )
-        for pipeline, states in gathered.processed.queue.items():
-            click.echo(f"{pipeline}: " + ", ".join(f"{n} {state}" for state, n in states.items()))
+        processed = gathered.processed
+        for pipeline in processed.pipelines:
+            parts = (
+                ("queue", processed.queue),
+                ("runs", processed.runs),
+                ("trials and other campaigns, not counted", processed.others),
+            )
+            texts = [
+                f"{name}: " + ", ".join(f"{n} {state}" for state, n in counts[pipeline].items())
+                for name, counts in parts
+                if counts.get(pipeline)
+            ]
+            click.echo(f"{pipeline}: " + "; ".join(texts))
         counts = gathered.verdicts
         click.echo(f"accepted {counts['True']}, rejected {counts['False']}, unknown {counts['Unknown']}")
         click.echo(
             f"shutter open {times.open_h:.2f} h, accepted {times.accepted_h:.2f} h, effective {times.effective_h:.2f} h"
         )
+        for loss in times.losses:
+            click.echo(f"time lost: {loss.hours:.2f} h, {loss.cause} (logbook)")
         if gathered.cadence:
             context.table(
                 (
@@ -79,6 +92,7 @@ def report(context: CommandContext, nite: str, out: Path | None, as_json: bool) 
                 ],
             )
         if gathered.calibrations:
+            # EXPOSURES: each by the attempt that counts.
             context.table(
                 ("CALIBRATION", "NIGHT", "AGE", "RUN", "EXPOSURES", "RULE"),
                 [(c.filetype, c.nite, c.age_text, c.run, c.exposures, c.rule) for c in gathered.calibrations],

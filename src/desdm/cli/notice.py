@@ -81,6 +81,7 @@ def add(
 ) -> None:
     """Tell TARGET (mailto:ADDRESS, or the URL of a webhook or channel) what fits, from now on, by a rule called NAME."""
     from desdm.operations.notices import outbox
+    from desdm.operations.notices.channels import missing_setting
     from desdm.operations.notices.model import Rule
 
     facility = context.facility
@@ -89,7 +90,11 @@ def add(
     rule = Rule(0, name, kind, subject, Severity(severity), target, NoticeMode(mode), begin, end, who, _now())
     with facility.database.write() as conn:
         number = outbox.add_rule(conn, rule, who=who, reason=reason)
-    context.show({"rule": number, "name": name}, lambda: click.echo(f"rule {name} holds"), as_json)
+    missing = missing_setting(facility.config, target)
+    document = {"rule": number, "name": name, "warning": missing or None}
+    context.show(document, lambda: click.echo(f"rule {name} holds"), as_json)
+    if missing:
+        click.echo(f"warning: {missing}", err=True)
 
 
 @rule_group.command("list")
@@ -201,8 +206,12 @@ def ack(context: CommandContext, number: int, as_json: bool) -> None:
 @command.command()
 @json_option
 @pass_command_context
-def send(context: CommandContext, as_json: bool) -> None:
-    """Make the notices of what happened, and send what is due; the nightly queue does so by itself."""
+@click.pass_context
+def send(ctx: click.Context, context: CommandContext, as_json: bool) -> None:
+    """Make the notices of what happened, and send what is due; the nightly queue does so by itself.
+
+    Exit status 1: a channel did not take a message.
+    """
     from desdm.operations.notices import outbox
     from desdm.operations.notices.channels import channel
 
@@ -227,6 +236,7 @@ def send(context: CommandContext, as_json: bool) -> None:
             click.echo("nothing is due")
 
     context.show(document, human, as_json)
+    ctx.exit(1 if any(error for _, error in results) else 0)
 
 
 def _hours(rule: Rule) -> str:

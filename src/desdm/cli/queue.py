@@ -125,7 +125,8 @@ def run(
 ) -> None:
     """Process what arrives: precal of each night, First Cut of its exposures, by policies; one process at a time.
 
-    It may be ended at any moment, also by SIGKILL: the next one goes on.
+    It may be ended at any moment, also by SIGKILL: the next one goes on. With --until-idle the --quiet of this command
+    overrules a longer one of an earlier command; what waits at the end, and until when, is said.
     """
     import signal
     from datetime import timedelta
@@ -154,8 +155,16 @@ def run(
     summary = run_queue(work, until_idle=until_idle, stopping=stopping)
     ended = {state.value: count for state, count in summary.ended.items()}
     text = ", ".join(f"{count} {state}" for state, count in ended.items()) or "nothing to do"
+    if summary.waiting:
+        until = "" if summary.until is None else f", the first until {summary.until:%Y-%m-%d %H:%M:%S} UTC"
+        text += f"; {summary.waiting} {'row waits' if summary.waiting == 1 else 'rows wait'}{until}"
     context.show(
-        {"queued": summary.queued, "ended": ended},
+        {
+            "queued": summary.queued,
+            "ended": ended,
+            "waiting": summary.waiting,
+            "until": _iso(summary.until),
+        },
         lambda: click.echo(f"{summary.queued} queued; {text}"),
         as_json,
     )
@@ -189,7 +198,7 @@ def _act_options(function: Callable[..., None]) -> Callable[..., None]:
     decorators = (
         click.argument("unit"),
         click.option("--pipeline", default="", help="Only the row of this pipeline."),
-        click.option("--campaign", default="", help="Only the row of this campaign."),
+        click.option("--campaign", default="", help="Rows of this campaign.  [default: that of production]"),
         click.option("--night", "whole_night", is_flag=True, help="UNIT is a night: all rows of it."),
         click.option("--reason", default="", help="Why; recorded with the act."),
         click.option("--dry-run", is_flag=True, help="Say what would change, and write nothing."),
@@ -252,7 +261,8 @@ def _act(
     dry_run = bool(options["dry_run"])
     act = Act(facility.config.operator, str(options["reason"]), machine_time(), dry_run)
     unit, whole = str(options["unit"]), bool(options["whole_night"])
-    selection = Selection(_unit(unit), str(options["pipeline"]), str(options["campaign"]), whole)
+    campaign = str(options["campaign"])
+    selection = Selection(_unit(unit), str(options["pipeline"]), campaign, whole, facility.config.campaign)
     if dry_run:
         with facility.database.read() as conn:
             changes = verb(conn, selection, act)
@@ -276,12 +286,13 @@ def _act(
             (
                 c.row.unitname,
                 c.row.pipeline,
+                c.row.campaign,
                 f"{c.row.state.value} → {c.state.value}",
                 f"{c.row.rank} → {c.rank}",
             )
             for c in changes
         ]
-        context.table(("UNIT", "PIPELINE", "STATE", "RANK"), rows)
+        context.table(("UNIT", "PIPELINE", "CAMPAIGN", "STATE", "RANK"), rows)
         if dry_run:
             click.echo("nothing is written: leave --dry-run away")
 

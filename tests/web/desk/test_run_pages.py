@@ -68,7 +68,7 @@ def test_the_product_view_is_the_state_of_each_unit(processed: DeskSite, kim: Vi
         of = expected.setdefault(row["pipeline"], {})
         of[state] = of.get(state, 0) + 1
     with processed.facility.database.read() as conn:
-        [night] = night_products(conn, [NITE])
+        [night] = night_products(conn, [NITE], processed.facility.config.campaign)
     assert night.pipelines == expected
     assert all(run in kim.text("/ops/runs") for run in runs)
 

@@ -33,16 +33,26 @@ _ORDER = (
 
 @dataclass(frozen=True, slots=True)
 class NightProducts:
-    """A night: by pipeline its units by state, in the order in which they need a look."""
+    """A night and a campaign: by pipeline its units by state, in the order in which they need a look.
+
+    ``campaign`` is that of production where nothing is queued or processed.
+    """
 
     nite: str
+    campaign: str
     pipelines: dict[str, dict[str, int]]
 
 
 def night_products(
-    conn: Connection, nites: Sequence[str], *, campaign: str = "", pipeline: str = "", state: str = ""
+    conn: Connection,
+    nites: Sequence[str],
+    production: str,
+    *,
+    campaign: str = "",
+    pipeline: str = "",
+    state: str = "",
 ) -> list[NightProducts]:
-    """Return the product view of nights.
+    """Return the product view of nights: for each the campaign of production, then the others that process it.
 
     Parameters
     ----------
@@ -50,19 +60,29 @@ def night_products(
         The database.
     nites
         The nights, in the order of the answer.
+    production
+        Campaign of production.
     campaign, pipeline, state
         Only of this campaign, this pipeline, units in this state; empty: of all.
     """
     counts = store.product_counts(conn, nites, campaign)
-    queued = {one.nite for one in counts}
+    first = campaign or production
+    queued = {(one.nite, one.campaign) for one in counts}
     # Nights that were processed without the queue.
     for nite in nites:
-        if nite not in queued:
-            counts += store.unqueued_counts(conn, nite)
-    cells: dict[str, dict[str, dict[str, int]]] = {nite: {} for nite in nites}
+        if (nite, first) not in queued:
+            without = store.unqueued_counts(conn, nite, campaign)
+            counts += [one for one in without if (nite, one.campaign) not in queued]
+    cells: dict[tuple[str, str], dict[str, dict[str, int]]] = {(nite, first): {} for nite in nites}
     for one in sorted(counts, key=lambda one: _ORDER.index(one.state)):
         if (pipeline and one.pipeline != pipeline) or (state and one.state.value != state):
             continue
-        of_pipeline = cells[one.nite].setdefault(one.pipeline, {})
+        of_pipeline = cells.setdefault((one.nite, one.campaign), {}).setdefault(one.pipeline, {})
         of_pipeline[one.state.value] = of_pipeline.get(one.state.value, 0) + one.units
-    return [NightProducts(nite, dict(sorted(of.items()))) for nite, of in cells.items()]
+    place = {nite: at for at, nite in enumerate(nites)}
+    return [
+        NightProducts(nite, name, dict(sorted(of.items())))
+        for (nite, name), of in sorted(
+            cells.items(), key=lambda c: (place[c[0][0]], c[0][1] != first, c[0][1])
+        )
+    ]

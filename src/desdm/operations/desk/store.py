@@ -25,7 +25,7 @@ from desdm.schema.arrival import delivery, delivery_expected
 from desdm.schema.operationstates import QueueState
 from desdm.schema.queue import ops_auto_queue
 from desdm.schema.runname import RunName
-from desdm.schema.states import AttemptState, JobState
+from desdm.schema.states import AttemptState, JobState, RunClass
 from desdm.schema.store import exposure_name
 
 __all__ = [
@@ -95,6 +95,7 @@ class ProductCount(NamedTuple):
 
     nite: str
     pipeline: str
+    campaign: str
     state: QueueState | AttemptState
     units: int
 
@@ -120,7 +121,7 @@ def last_nites(conn: Connection, count: int, until: str = "") -> list[str]:
 
 
 def product_counts(conn: Connection, nites: Sequence[str], campaign: str) -> list[ProductCount]:
-    """Return the units of nights that the queue has, by night, pipeline and state.
+    """Return the units of nights that the queue has, by night, pipeline, campaign and state.
 
     Parameters
     ----------
@@ -132,7 +133,7 @@ def product_counts(conn: Connection, nites: Sequence[str], campaign: str) -> lis
         Campaign of the rows; empty: all.
     """
     q, a = ops_auto_queue.c, pfw_attempt.c
-    columns = (q.nite, q.pipeline, q.state, a.state)
+    columns = (q.nite, q.pipeline, q.campaign, q.state, a.state)
     query = (
         select(*columns, func.count())
         .select_from(ops_auto_queue.outerjoin(pfw_attempt, a.id == q.pfw_attempt_id))
@@ -141,27 +142,46 @@ def product_counts(conn: Connection, nites: Sequence[str], campaign: str) -> lis
     )
     if campaign:
         query = query.where(q.campaign == campaign)
-    counts: dict[tuple[str, str, QueueState | AttemptState], int] = {}
-    for nite, pipeline, row, attempt, count in conn.execute(query):
+    counts: dict[tuple[str, str, str, QueueState | AttemptState], int] = {}
+    for nite, pipeline, of_campaign, row, attempt, count in conn.execute(query):
         state: QueueState | AttemptState = QueueState(row)
         # What an attempt came to says more than that the queue is done with it.
         if state in (QueueState.DONE, QueueState.SUBMITTED) and attempt is not None:
             state = AttemptState(attempt)
-        key = (nite, pipeline, state)
+        key = (nite, pipeline, of_campaign, state)
         counts[key] = counts.get(key, 0) + int(count)
     return [ProductCount(*key, count) for key, count in counts.items()]
 
 
-def unqueued_counts(conn: Connection, nite: str) -> list[ProductCount]:
-    """Return the units of a night by pipeline and state of their newest attempt, as the runs themselves say."""
-    a = pfw_attempt.c
-    query = select(a.unitname, a.pipeprod, a.state).where(*_of_units(conn)).order_by(a.id)
+def unqueued_counts(conn: Connection, nite: str, campaign: str) -> list[ProductCount]:
+    """Return the units of a night by pipeline, campaign and state of their newest attempt, as the runs themselves say.
+
+    Trials do not count: they are no attempts at the products of a night.
+
+    Parameters
+    ----------
+    conn
+        The database.
+    nite
+        The night.
+    campaign
+        Campaign of the runs; empty: all.
+    """
+    a, r = pfw_attempt.c, pfw_request.c
+    query = (
+        select(a.unitname, a.pipeprod, r.campaign, a.state)
+        .join(pfw_request, r.reqnum == a.reqnum)
+        .where(*_of_units(conn), a.run_class == RunClass.SURVEY.value)
+        .order_by(a.id)
+    )
+    if campaign:
+        query = query.where(r.campaign == campaign)
     rows = conn.execute(query, {"among": packed(conn, units_of_nite(conn, nite))})
-    newest = {(unit, pipeline): AttemptState(state) for unit, pipeline, state in rows}
-    counts: dict[tuple[str, AttemptState], int] = {}
-    for (_, pipeline), state in newest.items():
-        counts[pipeline, state] = counts.get((pipeline, state), 0) + 1
-    return [ProductCount(nite, pipeline, state, count) for (pipeline, state), count in counts.items()]
+    newest = {(row.unitname, row.pipeprod, row.campaign): AttemptState(row.state) for row in rows}
+    counts: dict[tuple[str, str, AttemptState], int] = {}
+    for (_, pipeline, name), state in newest.items():
+        counts[pipeline, name, state] = counts.get((pipeline, name, state), 0) + 1
+    return [ProductCount(nite, *key, count) for key, count in counts.items()]
 
 
 def units_of_nite(conn: Connection, nite: str) -> list[str]:

@@ -28,6 +28,7 @@ from desdm.errors import (
 from desdm.operations.dts import store
 from desdm.operations.dts.inspection import inspect
 from desdm.operations.dts.model import Delivery, Notice, Verdict
+from desdm.operations.dts.paths import path_of, path_text, stored_name
 from desdm.operations.dts.places import Places
 from desdm.operations.dts.trouble import ROBOT, open_trouble
 from desdm.operations.lease import Lease, acquire, give_up, require
@@ -206,7 +207,11 @@ class Receiver:
             return
         try:
             verdict = inspect(
-                self.places.place(delivery), delivery.filename, delivery.md5_announced, delivery.waived
+                self.places.place(delivery),
+                delivery.filename,
+                delivery.md5_announced,
+                delivery.waived,
+                sent_as=path_of(delivery.path),
             )
         except TransientError as err:
             self._postpone(delivery, lease, err)
@@ -399,10 +404,10 @@ class Receiver:
 def _notice(path: Path, md5: str | None) -> Notice:
     """Return what is known of a file before it is read."""
     try:
-        status = path.stat()
+        status = path.lstat()
     except OSError:
-        return Notice(str(path), path.name, None, None, md5)
-    return Notice(str(path), path.name, status.st_size, status.st_mtime_ns, md5)
+        return Notice(path_text(path), stored_name(path), None, None, md5)
+    return Notice(path_text(path), stored_name(path), status.st_size, status.st_mtime_ns, md5)
 
 
 def _existing(conn: Connection, number: int) -> Delivery:

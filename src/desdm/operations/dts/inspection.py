@@ -16,6 +16,7 @@ from desdm.archive.filetypes.keywords import identity
 from desdm.archive.identify import metadata_of, recognise
 from desdm.errors import CutOffFile, FileTypeError, StorageUnavailable, UsageError, storage_error
 from desdm.operations.dts.model import Verdict
+from desdm.operations.dts.paths import NotRegularFile, name_refusal, open_regular
 from desdm.schema.operationstates import DeliveryReason
 from desdm.survey.ccds import ccd_of
 from desdm.survey.detectors import SCIENCE_CCDS, absent
@@ -45,7 +46,12 @@ _WITHOUT = {"band": ("zero", "bias", "dark"), "exptime": ("zero", "bias")}
 
 
 def inspect(
-    path: Path, name: str, md5_announced: str | None, waived: Collection[DeliveryReason] = ()
+    path: Path,
+    name: str,
+    md5_announced: str | None,
+    waived: Collection[DeliveryReason] = (),
+    *,
+    sent_as: Path | None = None,
 ) -> Verdict:
     """Look at a delivered file.
 
@@ -61,6 +67,8 @@ def inspect(
         md5 that the sender announces; None: it announces none.
     waived
         Rules that a person waived; those that are not in `WAIVABLE` are applied all the same.
+    sent_as
+        Path under which it was sent; None: ``path``.
 
     Returns
     -------
@@ -73,14 +81,18 @@ def inspect(
         It cannot be read now.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             modified = os.fstat(file.fileno()).st_mtime_ns
             verdict = replace(_digests(file), modified_ns=modified)
+            if refusal := name_refusal(sent_as or path):
+                return _refused(verdict, DeliveryReason.REGISTER, refusal)
             if not verdict.filesize:
                 return _refused(verdict, DeliveryReason.TRUNCATED, "it is empty")
             # Headers and samples of pixels are looked at, which a map of the file serves like its bytes.
             data: Any = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             return _judged(Content(name, data, verdict.filesize), verdict, md5_announced, waived)
+    except NotRegularFile as err:
+        return Verdict("", "", 0, reason_code=DeliveryReason.REGISTER, reason=str(err))
     except OSError as err:
         error = storage_error(err, path)
         # A file that is gone may come back: the sender is replacing it, or its disk is not mounted.

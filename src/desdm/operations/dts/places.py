@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from desdm.errors import storage_error
 from desdm.modes import make_private
 from desdm.operations.dts.model import Delivery
+from desdm.operations.dts.paths import path_of
 from desdm.schema.operationstates import DeliveryState
 
 __all__ = ["ACK", "SIDECARS", "Places"]
@@ -49,16 +51,18 @@ class Places:
         """Return where the file of a delivery lies if it was put aside; None if it was not."""
         for state in (DeliveryState.QUARANTINED, DeliveryState.DUPLICATE):
             path = self.aside(delivery, state)
-            if path.exists():
+            if os.path.lexists(path):
                 return path
         return None
 
     def place(self, delivery: Delivery) -> Path:
         """Return where the file of a delivery lies now: where it was delivered, unless it was put aside."""
-        return self.aside_now(delivery) or Path(delivery.path)
+        return self.aside_now(delivery) or path_of(delivery.path)
 
     def put_aside(self, delivery: Delivery, state: DeliveryState) -> Path | None:
         """Move the file of a delivery aside, also to another file system; return where it lies, None if it is gone.
+
+        What is not a regular file (a link, a pipe, a directory) stays where it lies, untouched.
 
         Raises
         ------
@@ -67,12 +71,14 @@ class Places:
         """
         source, target = self.place(delivery), self.aside(delivery, state)
         try:
+            if not os.path.lexists(source):
+                return None
+            if not _regular(source):
+                return source
             if source != target:
-                if not source.exists():
-                    return None
                 make_private(target.parent)
                 _move(source, target)
-            _finish_move(Path(delivery.path), target)
+            _finish_move(path_of(delivery.path), target)
         except OSError as err:
             raise storage_error(err, source) from err
         return target
@@ -96,7 +102,7 @@ class Places:
         DesdmError
             It cannot be written.
         """
-        path = self.ack_of(Path(delivery.path))
+        path = self.ack_of(path_of(delivery.path))
         document: Mapping[str, str | int | None] = {
             "delivery": delivery.id,
             "filename": delivery.filename,
@@ -131,7 +137,7 @@ def _move(source: Path, target: Path) -> None:
         if err.errno != errno.EXDEV:
             raise
         temporary = target.with_name(f".{target.name}.part")
-        shutil.copy2(source, temporary)
+        shutil.copy2(source, temporary, follow_symlinks=False)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(target)
@@ -142,10 +148,18 @@ def _move(source: Path, target: Path) -> None:
 
 def _finish_move(source: Path, target: Path) -> None:
     """Remove the source of a move that was killed between its copy and its end: the same bytes stand in both places."""
-    if not (source.exists() and target.exists()) or source.samefile(target):
+    if not (_regular(source) and _regular(target)) or source.samefile(target):
         return
     if source.stat().st_size == target.stat().st_size and _digest(source) == _digest(target):
         source.unlink()
+
+
+def _regular(path: Path) -> bool:
+    """Whether a regular file lies at a path, not a link to one."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _digest(path: Path) -> str:

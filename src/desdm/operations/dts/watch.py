@@ -17,6 +17,7 @@ from desdm.errors import DatabaseUnavailable, UsageError, storage_error
 from desdm.operations.dts import store
 from desdm.operations.dts.accept import Receiver
 from desdm.operations.dts.model import Delivery
+from desdm.operations.dts.paths import NotRegularFile, is_fits_name, open_regular
 from desdm.operations.dts.places import SIDECARS
 from desdm.operations.lease import Lease, acquire, give_up, renew
 
@@ -69,8 +70,9 @@ class Announced:
         """Return the md5 that the sender announces for a file; None without one."""
         sidecar = path.with_name(path.name + ".md5")
         try:
-            match = _MD5.search(sidecar.read_text("ascii", errors="replace")[:4096])
-        except OSError:
+            with open_regular(sidecar) as file:
+                match = _MD5.search(file.read(4096).decode("ascii", errors="replace"))
+        except (NotRegularFile, OSError):
             match = None
         return match.group(1).lower() if match else self.by_path.get(path.absolute())
 
@@ -96,7 +98,7 @@ class _Folder:
         ready, growing, sizes = [], False, {}
         for path in _files_below(self.folder):
             try:
-                status = path.stat()
+                status = path.lstat()
             except FileNotFoundError:
                 continue
             now = (status.st_size, status.st_mtime_ns)
@@ -231,10 +233,14 @@ class _Watcher:
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files of a directory and below that are not being written and do not tell of others."""
+    """Yield the files of a directory and below that are not being written and do not tell of others.
+
+    A directory with the name of a FITS file is one of them, which is refused; what lies in it is not looked at.
+    """
     for here, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
+        strange = {name for name in folders if is_fits_name(name)}
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in strange)
+        for name in sorted({*names, *strange}):
             if not _PARTIAL.search(name) and not name.endswith(SIDECARS):
                 yield Path(here, name)
 

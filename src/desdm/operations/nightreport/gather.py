@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -68,7 +68,7 @@ def gather_night(
     numbers = sorted({a.expnum for a in raw if not a.calibration})
     judged = {row["expnum"]: row for row in verdicts(conn, "firstcut", numbers, scope)}
     units = [nite, *(exposure_name(number) for number in numbers)]
-    runs = store.runs(conn, units)
+    runs = store.runs(conn, units, scope)
     ids = [run.id for run in runs]
     exposures = _exposures(conn, nite, {a.expnum: a.band for a in raw if not a.calibration}, judged)
     counts = Counter(exposure.accepted for exposure in exposures)
@@ -83,14 +83,25 @@ def gather_night(
             sum(not a.calibration and not a.refused for a in raw),
             sum(not a.calibration and bool(a.refused) for a in raw),
         ),
-        ProcessedRows(store.queue_states(conn, nite, scope.campaign), _states(runs)),
+        ProcessedRows(
+            store.queue_states(conn, nite, scope.campaign),
+            _states([run for run in runs if run.production]),
+            _states([run for run in runs if not run.production]),
+            scope.campaign,
+        ),
         {verdict.value: counts.get(verdict.value, 0) for verdict in Verdict},
         _times(conn, nite, exposures, runs, scope.campaign),
-        tuple(store.calibrations(conn, nite, [run.id for run in runs if run.pipeline == "firstcut"])),
+        # Of each exposure the attempt that counts: repeated ones, trials and other campaigns add nothing.
+        tuple(store.calibrations(conn, nite, _counting(judged.values()))),
         tuple(store.problems(conn, nite, subjects, ids)),
         tuple(exposures),
         cadence_of(nite) if cadence_of else cadence(field_statuses(conn, scope), nite),
     )
+
+
+def _counting(rows: Iterable[EvaluationRow]) -> list[int]:
+    """Return the numbers of the attempts whose verdicts count."""
+    return sorted({row["pfw_attempt_id"] for row in rows if row["pfw_attempt_id"]})
 
 
 def _states(runs: Sequence[store.RunOfNight]) -> dict[str, dict[str, int]]:
@@ -106,8 +117,7 @@ def _exposures(
     conn: Connection, nite: str, bands: Mapping[int, str], judged: Mapping[int, EvaluationRow]
 ) -> list[ExposureOfNight]:
     """Return the exposures of a night in the order in which they were taken."""
-    attempts = sorted({row["pfw_attempt_id"] for row in judged.values() if row["pfw_attempt_id"]})
-    names = attempt_names(conn, attempts)
+    names = attempt_names(conn, _counting(judged.values()))
     exposures = {}
     for file in store.raw_files(conn, nite):
         if file.expnum not in bands:
@@ -166,7 +176,7 @@ def _delays(arrived: Mapping[int, datetime], runs: Sequence[store.RunOfNight]) -
     good = (AttemptState.DONE.value, AttemptState.FLAGGED.value)
     first: dict[str, datetime] = {}
     for run in runs:
-        if run.pipeline == "firstcut" and run.state in good and run.endtime is not None:
+        if run.production and run.pipeline == "firstcut" and run.state in good and run.endtime is not None:
             first.setdefault(run.unitname, run.endtime)
     pairs = [(first.get(exposure_name(number)), moment) for number, moment in arrived.items()]
     minutes = [(end - moment).total_seconds() / 60 for end, moment in pairs if end is not None]

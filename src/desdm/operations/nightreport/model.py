@@ -45,10 +45,27 @@ class Arrivals:
 
 @dataclass(frozen=True, slots=True)
 class ProcessedRows:
-    """Rows of the queue by pipeline and state, and runs by pipeline and state."""
+    """Rows of the queue and runs, by pipeline and state.
+
+    Attributes
+    ----------
+    queue, runs
+        Those of production.
+    others
+        Runs that are not: trials, and those of other projects and campaigns.
+    campaign
+        Campaign of production.
+    """
 
     queue: dict[str, dict[str, int]]
     runs: dict[str, dict[str, int]]
+    others: dict[str, dict[str, int]]
+    campaign: str
+
+    @property
+    def pipelines(self) -> list[str]:
+        """Names of the pipelines, those of production first."""
+        return list(dict.fromkeys([*self.queue, *self.runs, *self.others]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +113,7 @@ class TimeAccount:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationUse:
-    """Calibrations of a type that the night's First Cut took from a night and run, by a rule.
+    """Calibrations of a type that the night's First Cut took from a night and run, by a rule: the attempts that count.
 
     Attributes
     ----------

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, String, and_, cast, func, or_, select
 
+from desdm.archive.model import Scope
+from desdm.archive.store import in_scope
 from desdm.archive.store.common import among, packed
 from desdm.operations.nightreport.model import CalibrationUse, Loss, ProblemOfNight
 from desdm.schema import (
@@ -52,7 +54,7 @@ class RawFile(NamedTuple):
 
 
 class RunOfNight(NamedTuple):
-    """A run on the night or an exposure of it."""
+    """A run on the night or an exposure of it; ``production``: of its project, campaign and run class."""
 
     id: int
     run: str
@@ -60,6 +62,7 @@ class RunOfNight(NamedTuple):
     state: str
     unitname: str
     endtime: datetime | None
+    production: bool
 
 
 def deliveries(conn: Connection, nite: str) -> dict[str, int]:
@@ -105,20 +108,46 @@ def queue_states(conn: Connection, nite: str, campaign: str) -> dict[str, dict[s
     return states
 
 
-def runs(conn: Connection, units: Sequence[str]) -> list[RunOfNight]:
-    """Return the runs on units, in the order of their numbers."""
+def runs(conn: Connection, units: Sequence[str], scope: Scope) -> list[RunOfNight]:
+    """Return the runs on units, in the order of their numbers.
+
+    Parameters
+    ----------
+    conn
+        The database.
+    units
+        Names of the units.
+    scope
+        Attempts that are production.
+    """
     a = pfw_attempt.c
     # With the request first, as the index has them.
     requests = select(pfw_request.c.reqnum).scalar_subquery()
     query = (
-        select(a.id, a.unitname, a.reqnum, a.attnum, a.pipeprod, a.state, a.endtime)
+        select(
+            a.id,
+            a.unitname,
+            a.reqnum,
+            a.attnum,
+            a.pipeprod,
+            a.state,
+            a.endtime,
+            in_scope(scope).label("production"),
+        )
+        .join(pfw_request, pfw_request.c.reqnum == a.reqnum)
         .where(a.reqnum.in_(requests), among(conn, a.unitname))
         .order_by(a.id)
     )
     rows = conn.execute(query, {"among": packed(conn, units)})
     return [
         RunOfNight(
-            r.id, RunName(r.unitname, r.reqnum, r.attnum).text, r.pipeprod, r.state, r.unitname, r.endtime
+            r.id,
+            RunName(r.unitname, r.reqnum, r.attnum).text,
+            r.pipeprod,
+            r.state,
+            r.unitname,
+            r.endtime,
+            bool(r.production),
         )
         for r in rows
     ]
@@ -137,7 +166,7 @@ def cpu_seconds(conn: Connection, attempts: Sequence[int]) -> float:
 
 
 def calibrations(conn: Connection, nite: str, attempts: Sequence[int]) -> list[CalibrationUse]:
-    """Return which calibrations attempts took: by type, rule, night and run that made them.
+    """Return which calibrations attempts took, with the number of their units: by type, rule, night and run that made them.
 
     Parameters
     ----------
@@ -148,11 +177,12 @@ def calibrations(conn: Connection, nite: str, attempts: Sequence[int]) -> list[C
     attempts
         Numbers of the runs.
     """
-    c, maker = pfw_calibration.c, pfw_attempt.c
+    c, maker, taker = pfw_calibration.c, pfw_attempt.c, pfw_attempt.alias("taker")
     of_nite = func.coalesce(calibration.c.nite, image.c.nite, "")
     columns = (c.filetype, c.how, of_nite, maker.unitname, maker.reqnum, maker.attnum)
     query = (
-        select(*columns, func.count(c.pfw_attempt_id.distinct()), func.count(c.desfile_id.distinct()))
+        select(*columns, func.count(taker.c.unitname.distinct()), func.count(c.desfile_id.distinct()))
+        .join(taker, taker.c.id == c.pfw_attempt_id)
         .join(desfile, desfile.c.id == c.desfile_id)
         .outerjoin(pfw_attempt, maker.id == desfile.c.pfw_attempt_id)
         .outerjoin(calibration, calibration.c.desfile_id == c.desfile_id)

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from desdm.errors import DesdmError, NotFoundError, UsageError
 from desdm.operations.notices import store
+from desdm.operations.notices.channels import require_target
 from desdm.operations.notices.model import Cause, Message, Notice, Rule, Source, rank
 from desdm.release.problems import Proposal, propose_problem
 from desdm.schema.database import Database
@@ -56,14 +57,12 @@ def add_rule(conn: Connection, rule: Rule, *, who: str, reason: str) -> int:
     Raises
     ------
     UsageError
-        There was a rule of this name, or the target is no address of mail and no URL.
+        There was a rule of this name, or nothing can ever be sent to the target.
     """
     require_reason(reason)
     if any(r.name == rule.name for r in store.rules(conn, ended=True)):
         raise UsageError(f"there was a rule {rule.name} before; names of rules are not used again")
-    scheme, sign, rest = rule.target.partition(":")
-    if not sign or not rest or not scheme.isascii() or not scheme.replace("+", "").isalnum():
-        raise UsageError(f"{rule.target[:60]!r} is no target; give mailto:ADDRESS or the URL of a channel")
+    require_target(rule.target)
     if (rule.quiet_from is None) != (rule.quiet_to is None):
         raise UsageError("quiet hours have a begin and an end, for instance 22:00-06:00")
     events, notes = store.newest(conn, Source.EVENT), store.newest(conn, Source.PROBLEM)

@@ -30,12 +30,15 @@ class Selection:
         Of this pipeline and campaign only; empty: of all.
     whole_night
         With all rows of the night that ``unit`` names.
+    production
+        Campaign of the rows where ``campaign`` names none; empty: all.
     """
 
     unit: str
     pipeline: str = ""
     campaign: str = ""
     whole_night: bool = False
+    production: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,13 @@ class Act:
 
 
 def select_rows(conn: Connection, selection: Selection) -> list[QueueRow]:
-    """Return the rows of a selection; `NotFoundError` without any."""
+    """Return the rows of a selection.
+
+    Raises
+    ------
+    NotFoundError
+        There is none; its text names the campaigns that have rows of the unit.
+    """
     campaign = selection.campaign
     if selection.whole_night:
         rows = store.find_rows(conn, nite=selection.unit, campaign=campaign)
@@ -58,7 +67,16 @@ def select_rows(conn: Connection, selection: Selection) -> list[QueueRow]:
     rows = [row for row in rows if selection.pipeline in ("", row.pipeline)]
     if not rows:
         raise NotFoundError(f"the queue has no row of {selection.unit}; see: desdm queue list --all")
-    return rows
+    if campaign or not selection.production:
+        return rows
+    nightly = [row for row in rows if row.campaign == selection.production]
+    if not nightly:
+        others = sorted({row.campaign for row in rows})
+        raise NotFoundError(
+            f"the nightly queue, campaign {selection.production}, has no row of {selection.unit}; "
+            f"campaigns that have: {', '.join(others)}; name one: --campaign {others[0]}"
+        )
+    return nightly
 
 
 def hold(conn: Connection, selection: Selection, act: Act) -> list[QueueChange]:

@@ -91,10 +91,15 @@ class QueueWork:
 
 @dataclass(slots=True)
 class QueueSummary:
-    """How many rows were queued, and how many ended in which state."""
+    """How many rows were queued, and how many ended in which state; rows that wait at the end, and until when the first.
+
+    ``until`` is None where no row waits for a time.
+    """
 
     queued: int = 0
     ended: dict[QueueState, int] = field(default_factory=dict)
+    waiting: int = 0
+    until: datetime | None = None
 
     def count(self, state: QueueState) -> None:
         """Count a row that ended."""
@@ -110,6 +115,7 @@ def run_queue(work: QueueWork, *, until_idle: bool = False, stopping: Event | No
         The installation.
     until_idle
         End when nothing more can be done: no run is under way, no row can be submitted, none pauses after a failed try.
+        ``work.quiet`` overrules the longer wait for more calibrations that an earlier process left in the rows.
     stopping
         Ends the queue when it is set: runs are interrupted, and the next process goes on with them.
 
@@ -129,6 +135,8 @@ def run_queue(work: QueueWork, *, until_idle: bool = False, stopping: Event | No
     runner = _Runner(work, lease)
     try:
         runner.run(until_idle, stopping or Event())
+        with suppress(TransientError), work.database.read() as conn:
+            runner.summary.waiting, runner.summary.until = store.waiting_rows(conn, work.clock())
     finally:
         runner.close()
         with suppress(DesdmError):
@@ -162,11 +170,14 @@ class _Runner:
         self.watermark = Watermark()
         self.renewed = time.monotonic()
         self.sender: Thread | None = None
+        #: Whether this runner's own quiet overrules that of earlier ones, which stands in the rows.
+        self.shortens = False
 
     # -- the loop
 
     def run(self, until_idle: bool, stopping: Event) -> None:
         """Work until the queue is idle or stopped; without the database wait until it answers."""
+        self.shortens = until_idle
         while not stopping.is_set():
             try:
                 if self._step() and until_idle:
@@ -196,6 +207,7 @@ class _Runner:
             return False
         self.polled = now
         self._tell()
+        self._shorten_quiet()
         self._enqueue()
         self._adopt()
         started = self._submit_ready()
@@ -214,6 +226,17 @@ class _Runner:
             return store.first_pause(conn) is not None
 
     # -- what is due
+
+    def _shorten_quiet(self) -> None:
+        """Let no night wait longer for more calibrations than this runner lets it; once, as no other one runs beside it."""
+        if not self.shortens:
+            return
+        with self.work.database.write() as conn:
+            require(conn, self.lease)
+            count = store.shorten_quiet(conn, self.work.clock() + self.work.quiet)
+        self.shortens = False
+        if count:
+            self.work.say(f"{count} nights wait no longer for more calibrations than this command lets them")
 
     def _enqueue(self) -> None:
         """Queue what has arrived; hold and free the rows of problems."""

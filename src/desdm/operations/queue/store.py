@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     RowMapping,
     and_,
+    case,
     exists,
     func,
     insert,
@@ -411,6 +412,35 @@ def first_pause(conn: Connection) -> datetime | None:
     query = select(func.min(_Q.not_before)).where(_Q.state == QueueState.WAITING.value, _Q.tries > 0)
     moment: datetime | None = conn.execute(query.where(not_(_blocked()))).scalar()
     return moment
+
+
+def shorten_quiet(conn: Connection, until: datetime) -> int:
+    """Let nights that wait for more calibration frames wait until a time at most; return how many waited longer.
+
+    Rows of nights that pause after a failed try are left.
+    """
+    longer = (
+        (_Q.state == QueueState.WAITING.value)
+        & (_Q.tries == 0)
+        & _Q.expnum.is_(None)
+        & _Q.nite.is_not(None)
+        & (_Q.not_before > until)
+    )
+    return conn.execute(update(ops_auto_queue).where(longer).values(not_before=until)).rowcount
+
+
+class WaitingRows(NamedTuple):
+    """How many rows wait, and when the first of those that wait for a time goes on (None: none waits for a time)."""
+
+    rows: int
+    until: datetime | None
+
+
+def waiting_rows(conn: Connection, now: datetime) -> WaitingRows:
+    """Return how many rows wait, and until when."""
+    timed = case((_Q.not_before > now, _Q.not_before))
+    query = select(func.count(), func.min(timed)).where(_Q.state == QueueState.WAITING.value)
+    return WaitingRows(*conn.execute(query).one())
 
 
 def rows_before(conn: Connection, row: QueueRow) -> int:

@@ -141,7 +141,8 @@ def _act(services: Services, form: Form, nite: str, who: str) -> None:
     if not form.rows and not whole:
         raise UsageError("choose at least one row")
     with services.database.write() as conn:
-        selections = [Selection(nite, whole_night=True)] if whole else []
+        production = services.config.campaign
+        selections = [Selection(nite, whole_night=True, production=production)] if whole else []
         for number in () if whole else form.rows:
             row = store.find_row(conn, number)
             if row is None:

@@ -50,6 +50,7 @@ def _page(services: Services, request: Request, values: Values) -> Response:
         grid = night_products(
             conn,
             shown,
+            services.config.campaign,
             campaign=wanted["campaign"],
             pipeline=wanted["pipeline"],
             state=wanted["state"],
@@ -63,6 +64,7 @@ def _page(services: Services, request: Request, values: Values) -> Response:
         "ops/runs.html",
         newest=newest,
         grid=grid,
+        production=services.config.campaign,
         pipelines=sorted({name for night in grid for name in night.pipelines}),
         rows=rows,
         f=wanted,
