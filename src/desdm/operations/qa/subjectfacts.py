@@ -24,7 +24,7 @@ from desdm.quality.qa.verdict import verdicts
 from desdm.release.holders import Holder, holders, holders_of_exposure
 from desdm.schema import EVALUATIONS
 from desdm.schema.evaluation import EvaluationRow
-from desdm.schema.operationstates import Mark, SubjectKind
+from desdm.schema.operationstates import AnswerVerdict, Mark, SubjectKind
 from desdm.schema.store import exposure_name
 
 __all__ = [
@@ -34,7 +34,9 @@ __all__ = [
     "SubjectFacts",
     "default_reason",
     "details_of",
+    "needs_own_reason",
     "read_subject",
+    "remarks",
     "subjects_of_problems",
 ]
 
@@ -58,12 +60,15 @@ class SubjectFacts:
         Errors and warnings of its run, the worst first, at most 25.
     sources
         Files of its picture; None: no image is in the archive.
+    answers
+        (working group, its newest answer) of each dispatch of the subject.
     """
 
     standing: Standing
     night: NightNumbers | None
     messages: tuple[watch.MessageRow, ...]
     sources: Sources | None
+    answers: tuple[tuple[str, DispatchAnswer], ...] = ()
 
     @property
     def subject(self) -> Subject:
@@ -184,6 +189,11 @@ def read_subject(conn: Connection, name: str, scope: Scope, cut: str = "firstcut
         numbers_beside_night(conn, known.subject),
         tuple(watch.messages(conn, number, 2, _MESSAGES)) if number is not None else (),
         sources,
+        tuple(
+            (one.working_group, max(answers, key=lambda a: a.id))
+            for one in store.dispatches(conn, subject=known.subject.name, everything=True)
+            if (answers := store.answers_of(conn, one.id))
+        ),
     )
 
 
@@ -261,24 +271,48 @@ def subjects_of_problems(subject: Subject, runs: Sequence[str]) -> list[tuple[st
     return list(dict.fromkeys(keys))
 
 
+def remarks(facts: SubjectFacts) -> list[str]:
+    """Return in words what speaks against a subject, and what could not be compared; the gravest first."""
+    words = [
+        f"{group}: {answer.verdict.value}"
+        for group, answer in facts.answers
+        if answer.verdict is not AnswerVerdict.VALID
+    ]
+    night = facts.night
+    if night is None:
+        return words
+    if night.beyond:
+        bad = f", {night.bad} of them bad" if night.bad else ""
+        words.append(f"{_count(night.beyond)} beyond the thresholds{bad}")
+    if night.outside:
+        words.append(f"{_count(night.outside)} outside the night's")
+    if not night.compared:
+        words.append("too few exposures of the night to compare")
+    return words
+
+
+def needs_own_reason(facts: SubjectFacts) -> bool:
+    """Tell whether a person must say in own words why a subject is blessed: a number is bad, or a group objects."""
+    objections = (AnswerVerdict.INVALID, AnswerVerdict.PARTLY)
+    bad = facts.night is not None and facts.night.bad > 0
+    return bad or any(answer.verdict in objections for _, answer in facts.answers)
+
+
 def default_reason(facts: SubjectFacts) -> str:
-    """Return words for the reason of a blessing, from what there is to see; the person who blesses may change them."""
+    """Return words for the reason of a blessing, which a person may change; empty where the person must write them."""
+    if needs_own_reason(facts):
+        return ""
     levels: dict[str, int] = {}
     for one in facts.messages:
         levels[one.pattern] = levels.get(one.pattern, 0) + 1
     words = [f"{count} {pattern}" if count > 1 else pattern for pattern, count in list(levels.items())[:4]]
-    if facts.night is not None:
-        words.append(_beside_night(facts.night))
+    words += remarks(facts) or (["numbers as of the night"] if facts.night is not None else [])
     return "looked at picture and numbers" + (f": {', '.join(words)}" if words else "")
 
 
-def _beside_night(night: NightNumbers) -> str:
-    """Return in words how the numbers of a subject stand beside those of the night."""
-    if not night.compared:
-        return "too few exposures of the night to compare its numbers with"
-    if night.outside:
-        return f"{night.outside} {'number' if night.outside == 1 else 'numbers'} outside the night's"
-    return "numbers as of the night"
+def _count(numbers: int) -> str:
+    """Return a count of numbers in words."""
+    return f"{numbers} {'number' if numbers == 1 else 'numbers'}"
 
 
 def _runs(conn: Connection, subject: Subject) -> tuple[watch.RunRow, ...]:

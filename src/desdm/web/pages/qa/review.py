@@ -13,7 +13,7 @@ from desdm.archive.store import attempt_facts
 from desdm.errors import ConflictError, NotFoundError, UsageError
 from desdm.operations.qa.marks import MarkOrder, mark_subject
 from desdm.operations.qa.pictures import Pictures, picture_sources
-from desdm.operations.qa.subjectfacts import default_reason, read_subject
+from desdm.operations.qa.subjectfacts import default_reason, read_subject, remarks
 from desdm.quality.qa import store
 from desdm.quality.qa.model import QaMark, Review, ReviewFilter
 from desdm.quality.qa.review import ask_review, take_review
@@ -106,6 +106,7 @@ class _Pages:
             mine=entry.state is ReviewState.TAKEN and entry.taken_by == caller.login,
             may_mark=caller.may(Action.JUDGE) and free,
             reason=default_reason(facts),
+            remarks=remarks(facts),
             query=_query(chosen),
             chosen=chosen,
             last=last,

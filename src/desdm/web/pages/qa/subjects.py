@@ -13,7 +13,14 @@ from desdm.operations.acceptance import exclude_exposure, lift_exclusion
 from desdm.operations.qa.focalplane import focal_plane_svg
 from desdm.operations.qa.marks import mark_subject
 from desdm.operations.qa.pictures import Pictures
-from desdm.operations.qa.subjectfacts import Details, SubjectFacts, default_reason, details_of, read_subject
+from desdm.operations.qa.subjectfacts import (
+    Details,
+    SubjectFacts,
+    default_reason,
+    details_of,
+    read_subject,
+    remarks,
+)
 from desdm.quality.qa import store
 from desdm.quality.qa.subjects import find_subject
 from desdm.schema.operationstates import Severity, SubjectKind
@@ -107,6 +114,7 @@ class _Pages:
             sees=sees,
             may_judge=caller.may(Action.JUDGE),
             reason=default_reason(facts),
+            remarks=remarks(facts),
             kind=_WORDS[subject.kind],
             metrics=metrics,
             metric=chosen,
