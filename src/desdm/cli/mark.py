@@ -137,7 +137,7 @@ def _order(
         code=code,
         severity=Severity(severity) if severity else None,
         seen=seen,
-        own=own or state.lower() in _STATES,
+        own=own,
         any_end=state.lower() in _STATES,
         cut=cut,
     )
