@@ -171,6 +171,19 @@ def test_the_older_word_for_a_blessing_keeps_the_rule_on_own_work(desdm: Caller)
         facility.close()
 
 
+def test_what_was_said_to_be_fixed_is_closed_by_a_run_or_test(desdm: Caller) -> None:
+    number = str(
+        json.loads(desdm("problem", "open", "attempt", RUN, "odd", "--note", "--json")[1])["problem"]
+    )
+    assert desdm("problem", "fix", number, "--reason", "new flat")[0] == 0
+    status, text = desdm("problem", "close", number, "done")
+    assert status == 2 and "closed when a test or run shows" in text
+    assert desdm("problem", "close", number, "done", "--evidence", f"run:{RUN}")[0] == 0
+    other = str(json.loads(desdm("problem", "open", "attempt", RUN, "odd", "--note", "--json")[1])["problem"])
+    assert desdm("problem", "fix", other, "--reason", "new flat")[0] == 0
+    assert desdm("problem", "close", other, "done", "--code", "worked_round")[0] == 0
+
+
 def test_messages_that_have_no_room_are_told_of(desdm: Caller) -> None:
     said = desdm("show", RUN)[1]
     assert said.count("cloud number") == 20
