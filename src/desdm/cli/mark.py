@@ -49,7 +49,11 @@ class _Mark(click.Command):
 @click.option("--go", is_flag=True, help="Mark the list; without it the command says what it would do.")
 @click.option("--reason", default="", help="Why; required, and recorded with the mark.")
 @click.option("--code", default="", help="Kind of a defect in one word, for instance ghost or trail.")
-@click.option("--severity", type=click.Choice(_SEVERITIES), help="Severity of a defect; default block.")
+@click.option(
+    "--severity",
+    type=click.Choice(_SEVERITIES),
+    help="Severity of a defect: block (default) or stop; for others open a problem: desdm problem open.",
+)
 @click.option("--seen", default="", help="Text of desdm mark SUBJECT: refuse the mark if that has changed.")
 @click.option("--own", is_flag=True, help="Bless what you processed yourself; it is recorded and counted.")
 @click.option("--cut", type=click.Choice(["firstcut", "finalcut"]), default="firstcut", show_default=True)

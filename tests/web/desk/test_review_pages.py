@@ -38,7 +38,7 @@ def test_a_defect_is_marked_by_keys_alone_and_undone(desk: Desk, desk_browser: B
         page.keyboard.press("d")
         page.keyboard.type("ghost")
         page.keyboard.press("Tab")
-        page.keyboard.type("degrade")
+        page.keyboard.type("stop")
         page.keyboard.press("Tab")
         # Letters in a field are text: j, k, b, u act nothing.
         page.keyboard.type("jkbu by the bright star")
@@ -49,7 +49,7 @@ def test_a_defect_is_marked_by_keys_alone_and_undone(desk: Desk, desk_browser: B
         with desk.facility.database.read() as conn:
             (made,) = store.marks_of(conn, SubjectKind.EXPOSURE, first)
         assert (made.defect_code, made.severity and made.severity.value, made.reason) == (
-            "ghost", "degrade", "jkbu by the bright star",
+            "ghost", "stop", "jkbu by the bright star",
         )  # fmt: skip
         page.keyboard.press("u")
         page.wait_for_selector(f"h1:has-text('{first}')")

@@ -11,7 +11,7 @@ from desdm.accounts.model import Action
 from desdm.errors import NotFoundError, UsageError
 from desdm.operations.acceptance import exclude_exposure, lift_exclusion
 from desdm.operations.qa.focalplane import focal_plane_svg
-from desdm.operations.qa.marks import mark_subject
+from desdm.operations.qa.marks import DEFECT_SEVERITIES, mark_subject
 from desdm.operations.qa.pictures import Pictures
 from desdm.operations.qa.subjectfacts import (
     Details,
@@ -23,7 +23,7 @@ from desdm.operations.qa.subjectfacts import (
 )
 from desdm.quality.qa import store
 from desdm.quality.qa.subjects import find_subject
-from desdm.schema.operationstates import Severity, SubjectKind
+from desdm.schema.operationstates import SubjectKind
 from desdm.services.context import Services, caller_of
 from desdm.services.endpoint import Endpoint, Handler
 from desdm.services.parameters import Values
@@ -124,7 +124,7 @@ class _Pages:
             ccds=[c.ccdnum for c in details.ccds],
             refusal=refusal,
             codes=CODES,
-            severities=list(Severity),
+            severities=DEFECT_SEVERITIES,
             address=address_of,
         )
 
