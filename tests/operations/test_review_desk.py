@@ -20,7 +20,7 @@ from desdm.operations.qa import deskstore
 from desdm.operations.qa.dispatch import answer_dispatch, open_dispatch
 from desdm.operations.qa.marks import MarkOrder, mark_subject
 from desdm.operations.qa.pictures import Pictures, Sources, picture_sources
-from desdm.operations.qa.subjectfacts import SubjectFacts, default_reason, read_subject, remarks
+from desdm.operations.qa.subjectfacts import SubjectFacts, default_reason, number_lines, read_subject, remarks
 from desdm.pixels.maskbits import MaskBit
 from desdm.quality.qa import store
 from desdm.quality.qa.beside import numbers_beside_night
@@ -31,7 +31,7 @@ from desdm.quality.qa.subjects import find_subject
 from desdm.quality.qa.thresholds import LAST_EXPOSURE, set_threshold
 from desdm.quality.qa.verdict import record
 from desdm.release.problems import Proposal, open_problem, propose_problem
-from desdm.schema import qa_metric
+from desdm.schema import pfw_block, pfw_job, pfw_wrapper, qa_metric, task
 from desdm.schema.database import Database
 from desdm.schema.operationstates import (
     AnswerVerdict,
@@ -209,6 +209,44 @@ def test_the_reason_offered_for_a_blessing_tells_what_is_beyond_thresholds(
         answer_dispatch(conn, one.id, AnswerVerdict.PARTLY, "a ring", who="wim", now=NOW)
     facts = look("D00000002_c01")
     assert (remarks(facts), default_reason(facts)) == (["weak-lensing: partly"], "")
+
+
+def test_the_numbers_of_a_ccd_are_its_own_with_the_module_where_a_name_is_not_unique(
+    night: Database, numbers: np.ndarray[Any, Any]
+) -> None:
+    with night.write() as conn:
+        conn.execute(insert(task), [{"id": n, "name": "t", "info_table": "x"} for n in range(99, 103)])
+        block = {"blknum": 1, "name": "b", "modulelist": "detrend,sky", "numexpjobs": 1}
+        conn.execute(insert(pfw_block), {"task_id": 99, "pfw_attempt_id": 1, **block})
+        job = {"jobnum": 1, "jobkeys": "", "expect_num_wrap": 2, "state": "done", "tries": 1}
+        conn.execute(insert(pfw_job), {"task_id": 100, "pfw_attempt_id": 1, "pfw_block_task_id": 99, **job})
+        for task_id, module in ((101, "detrend"), (102, "sky")):
+            conn.execute(insert(pfw_wrapper), {
+                "task_id": task_id, "pfw_attempt_id": 1, "pfw_job_task_id": 100, "wrapnum": task_id, "modname": module,
+                "name": "w", "wrapkeys": "expnum=1,ccdnum=1", "state": "done",
+            })  # fmt: skip
+            row = {
+                "task_id": task_id, "name": "fwhm", "band": "r", "pfw_attempt_id": 1,
+                "wrapkeys": "expnum=1,ccdnum=1", "value": 4.0 + task_id, "unit": "pixel", "text": "",
+            }  # fmt: skip
+            conn.execute(insert(qa_metric), row)
+    with night.read() as conn:
+        one, two = (read_subject(conn, f"D00000001_c0{n}", PRODUCTION) for n in (1, 2))
+    assert {n.keys["ccdnum"] for n in one.numbers} == {"1"} and {n.keys["ccdnum"] for n in two.numbers} == {
+        "2"
+    }
+    seen = one.standing.view.parts["QA numbers"]
+    assert len(seen) == 3 and not [line for line in seen if "ccdnum=2" in line]
+    assert one.night is not None
+    lines = number_lines(one)
+    # The order of the page: what stands out is first.
+    assert (
+        [line.split()[0] for line in lines]
+        == [row.metric for row in one.night.rows]
+        == ["sky", "fwhm", "fwhm"]
+    )
+    assert lines[0].startswith("sky 300 e (look; night ")
+    assert lines[1:] == ["fwhm (detrend) 105 pixel", "fwhm (sky) 106 pixel"]
 
 
 def test_the_problem_list_comes_in_pages_by_number(night: Database) -> None:

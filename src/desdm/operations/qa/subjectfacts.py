@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +17,7 @@ from desdm.framework.watch import store as watch
 from desdm.operations.qa import deskstore
 from desdm.operations.qa.marks import Standing, standing
 from desdm.operations.qa.pictures import Sources, picture_sources
+from desdm.operations.qa.view import numbers_of_subject
 from desdm.quality.qa import store
 from desdm.quality.qa.beside import NightNumbers, numbers_beside_night
 from desdm.quality.qa.model import Dispatch, DispatchAnswer, Number, QaMark, Subject
@@ -26,6 +28,7 @@ from desdm.schema import EVALUATIONS
 from desdm.schema.evaluation import EvaluationRow
 from desdm.schema.operationstates import AnswerVerdict, Mark, SubjectKind
 from desdm.schema.store import exposure_name
+from desdm.survey.bands import band_order
 
 __all__ = [
     "CcdLine",
@@ -35,6 +38,7 @@ __all__ = [
     "default_reason",
     "details_of",
     "needs_own_reason",
+    "number_lines",
     "read_subject",
     "remarks",
     "subjects_of_problems",
@@ -42,6 +46,21 @@ __all__ = [
 
 #: Messages, files, and runs that used these, that a page shows.
 _MESSAGES, _FILES, _USERS = 25, 60, 50
+#: Numbers of a run that tell most, in this order.
+_TELLING = (
+    "depth_sigma01",
+    "t_eff",
+    "fwhm",
+    "ellipticity",
+    "ncombine",
+    "coverage",
+    "sky",
+    "sky_residual",
+    "zeropoint",
+    "astrom_rms",
+    "nominal_zeros",
+    "nobjects",
+)
 #: Parts of a view that a page shows in another form: QA numbers beside those of the night, marks with all that is known.
 _APART = ("QA numbers", "marks", "messages")
 
@@ -62,6 +81,8 @@ class SubjectFacts:
         Files of its picture; None: no image is in the archive.
     answers
         (working group, its newest answer) of each dispatch of the subject.
+    numbers
+        QA numbers of its run that are of no single CCD, of a CCD its own; the most telling first.
     """
 
     standing: Standing
@@ -69,6 +90,7 @@ class SubjectFacts:
     messages: tuple[watch.MessageRow, ...]
     sources: Sources | None
     answers: tuple[tuple[str, DispatchAnswer], ...] = ()
+    numbers: tuple[store.MetricValue, ...] = ()
 
     @property
     def subject(self) -> Subject:
@@ -194,6 +216,7 @@ def read_subject(conn: Connection, name: str, scope: Scope, cut: str = "firstcut
             for one in store.dispatches(conn, subject=known.subject.name, everything=True)
             if (answers := store.answers_of(conn, one.id))
         ),
+        tuple(_own_numbers(conn, known.subject)),
     )
 
 
@@ -308,6 +331,61 @@ def default_reason(facts: SubjectFacts) -> str:
     words = [f"{count} {pattern}" if count > 1 else pattern for pattern, count in list(levels.items())[:4]]
     words += remarks(facts) or (["numbers as of the night"] if facts.night is not None else [])
     return "looked at picture and numbers" + (f": {', '.join(words)}" if words else "")
+
+
+def number_lines(facts: SubjectFacts) -> list[str]:
+    """Return the numbers of a subject as lines of text, in the order of its page; a module where a name is not unique."""
+    if facts.night is None:
+        names = Counter((n.name, n.band, n.keys.get("ccdnum")) for n in facts.numbers)
+        return [
+            " ".join(
+                filter(
+                    None,
+                    (
+                        n.name,
+                        f"({n.module})"
+                        if n.module and names[n.name, n.band, n.keys.get("ccdnum")] > 1
+                        else "",
+                        n.band,
+                        f"{n.value:.6g}",
+                        n.unit,
+                    ),
+                )
+            )
+            for n in facts.numbers
+        ]
+    rows = facts.night.rows
+    places = Counter((row.metric, row.ccdnum, row.over_ccds > 0) for row in rows)
+    lines = []
+    for row in rows:
+        twice = row.module and places[row.metric, row.ccdnum, row.over_ccds > 0] > 1
+        of = f"CCD {row.ccdnum}" if row.ccdnum else f"median of {row.over_ccds} CCDs" if row.over_ccds else ""
+        words = (
+            row.metric,
+            f"({row.module})" if twice else "",
+            f"of {of}" if of and facts.subject.ccdnum is None else "",
+            "not measured" if row.value is None else f"{row.value:.6g}",
+            row.unit,
+        )
+        notes = (
+            "bad" if row.bad else "look" if row.look else "",
+            "" if row.middle is None else f"night {row.middle:.4g}",
+            row.bounds,
+        )
+        more = "; ".join(filter(None, notes))
+        lines.append(" ".join(filter(None, words)) + (f" ({more})" if more else ""))
+    return lines
+
+
+def _own_numbers(conn: Connection, subject: Subject) -> list[store.MetricValue]:
+    """Return the QA numbers of a subject that are of no single CCD, of a CCD its own; the most telling first."""
+    numbers = numbers_of_subject(conn, subject)
+    if subject.ccdnum is None:
+        numbers = [n for n in numbers if "ccdnum" not in n.keys]
+    place = {name: n for n, name in enumerate(_TELLING)}
+    return sorted(
+        numbers, key=lambda n: (place.get(n.name, len(place)), n.name, n.module, *band_order(n.band))
+    )
 
 
 def _count(numbers: int) -> str:
