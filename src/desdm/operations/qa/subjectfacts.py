@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 
 from sqlalchemy import Connection
 
@@ -31,6 +32,7 @@ from desdm.schema.store import exposure_name
 from desdm.survey.bands import band_order
 
 __all__ = [
+    "BandTable",
     "CcdLine",
     "Details",
     "ExclusionLine",
@@ -121,6 +123,25 @@ class CcdLine:
 
 
 @dataclass(frozen=True, slots=True)
+class BandTable:
+    """Numbers of a tile by band.
+
+    Attributes
+    ----------
+    bands
+        Bands, in their order.
+    rows
+        (name, unit, value in each of the bands; None: not recorded): what went in, then what its run measured.
+    whole
+        Numbers that are of no single band: (name, unit, value).
+    """
+
+    bands: tuple[str, ...]
+    rows: tuple[tuple[str, str, tuple[float | None, ...]], ...]
+    whole: tuple[tuple[str, str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ExclusionLine:
     """An exclusion of an exposure or CCD (None: the whole exposure), with who lifted it and why; times in UTC."""
 
@@ -163,6 +184,8 @@ class Details:
         Releases that hold it, or products of it.
     users
         Runs that used files of it, or products of them, newest first.
+    by_band
+        Numbers of a tile by band; None of other subjects, and without a run.
     """
 
     frame: deskstore.FrameFacts | None = None
@@ -179,9 +202,12 @@ class Details:
     more_files: int = 0
     releases: tuple[Holder, ...] = ()
     users: tuple[archive_store.AttemptFacts, ...] = ()
+    by_band: BandTable | None = None
 
 
-def read_subject(conn: Connection, name: str, scope: Scope, cut: str = "firstcut") -> SubjectFacts:
+def read_subject(
+    conn: Connection, name: str, scope: Scope, cut: str = "firstcut", band: str = ""
+) -> SubjectFacts:
     """Return what a person sees of a subject before marking it.
 
     Parameters
@@ -194,6 +220,8 @@ def read_subject(conn: Connection, name: str, scope: Scope, cut: str = "firstcut
         Project, campaign and run classes whose attempts count.
     cut
         Pipeline of an exposure.
+    band
+        Of a tile: band of the picture; empty, or a band of which there is none: the usual one.
 
     Raises
     ------
@@ -204,6 +232,8 @@ def read_subject(conn: Connection, name: str, scope: Scope, cut: str = "firstcut
     number = known.subject.attempt_id
     try:
         sources: Sources | None = picture_sources(conn, known.subject)
+        if sources is not None and band in sources.bands:
+            sources = picture_sources(conn, known.subject, band)
     except NotFoundError:
         sources = None
     return SubjectFacts(
@@ -270,6 +300,7 @@ def details_of(conn: Connection, facts: SubjectFacts, scope: Scope, releases: Pa
         max(0, len(files) - _FILES),
         tuple(_releases(conn, subject, releases, files)),
         _users(conn, subject, files),
+        _by_band(conn, facts, scope) if subject.kind is SubjectKind.TILE and facts.numbers else None,
     )
 
 
@@ -399,6 +430,53 @@ def _runs(conn: Connection, subject: Subject) -> tuple[watch.RunRow, ...]:
     unit = subject.name if subject.kind is SubjectKind.TILE else unit
     unit = unit or subject.run.rpartition("_r")[0]
     return tuple(watch.runs(conn, {"unitname": unit}, 20)) if unit else ()
+
+
+def _by_band(conn: Connection, facts: SubjectFacts, scope: Scope) -> BandTable:
+    """Return the numbers of a tile by band: exposures that went in with t_eff and seeing, and what its run measured."""
+    went_in: dict[str, set[int]] = {}
+    for n in numbers_of_subject(conn, facts.subject):
+        expnum = n.keys.get("expnum", "")
+        if n.band and expnum.isdecimal():
+            went_in.setdefault(n.band, set()).add(int(expnum))
+    judged: dict[int, EvaluationRow] = {}
+    everything = sorted(set().union(*went_in.values())) if went_in else []
+    for cut in EVALUATIONS if everything else ():
+        # In the order of cuts: the later one counts.
+        judged |= {row["expnum"]: row for row in verdicts(conn, cut, everything, scope)}
+    bands = tuple(sorted({n.band for n in facts.numbers if n.band} | set(went_in), key=band_order))
+    t_eff = {
+        b: [v for e in went_in.get(b, ()) if (v := judged[e]["t_eff"] if e in judged else None)]
+        for b in bands
+    }
+    seeing = {
+        b: [v for e in went_in.get(b, ()) if (v := judged[e]["fwhm_asec"] if e in judged else None)]
+        for b in bands
+    }
+    rows: list[tuple[str, str, tuple[float | None, ...]]] = []
+    if went_in:
+        rows = [
+            ("exposures", "", tuple(float(len(went_in.get(b, ()))) for b in bands)),
+            ("t_eff, sum", "", tuple(sum(t_eff[b]) if t_eff[b] else None for b in bands)),
+            (
+                "seeing, median of exposures",
+                "arcsec",
+                tuple(median(seeing[b]) if seeing[b] else None for b in bands),
+            ),
+        ]
+    modules: dict[str, set[str]] = {}
+    values: dict[tuple[str, str, str], dict[str, float]] = {}
+    for n in facts.numbers:
+        modules.setdefault(n.name, set()).add(n.module)
+        values.setdefault((n.name, n.module, n.unit), {})[n.band] = n.value
+    whole = []
+    for (name, module, unit), of_band in values.items():
+        title = f"{name} ({module})" if len(modules[name]) > 1 else name
+        if "" in of_band:
+            whole.append((title, unit, of_band[""]))
+        if any(of_band):
+            rows.append((title, unit, tuple(of_band.get(b) for b in bands)))
+    return BandTable(bands, tuple(rows), tuple(whole))
 
 
 def _verdicts(conn: Connection, expnum: int | None, scope: Scope) -> Mapping[str, EvaluationRow]:

@@ -86,8 +86,9 @@ class _Pages:
         """
         caller, path = caller_of(request), request.url.path
         metric = values.text("METRIC").strip() if values is not None else ""
+        band = values.text("BAND").strip() if values is not None and kind is SubjectKind.TILE else ""
         with self._services.database.read() as conn:
-            facts = self._read(conn, request, kind, name, path)
+            facts = self._read(conn, request, kind, name, path, band)
             details = details_of(conn, facts, self._scope, self._services.config.releases)
             subject = facts.subject
             own = subject.attempt_id is not None and (
@@ -118,6 +119,8 @@ class _Pages:
             kind=_WORDS[subject.kind],
             metrics=metrics,
             metric=chosen,
+            band=facts.sources.band if facts.sources is not None else "",
+            bands=facts.sources.bands if facts.sources is not None else (),
             plane=_plane(details, chosen),
             columns=[column for column in _COLUMNS if any(column in c.numbers for c in details.ccds)],
             cut=_cut(facts),
@@ -129,7 +132,7 @@ class _Pages:
         )
 
     def _read(
-        self, conn: Connection, request: Request, kind: SubjectKind, name: str, path: str
+        self, conn: Connection, request: Request, kind: SubjectKind, name: str, path: str, band: str
     ) -> SubjectFacts:
         """Return what there is to see of a subject that the caller may see."""
         caller = caller_of(request)
@@ -141,7 +144,7 @@ class _Pages:
                     f"{address_of(subject.kind, subject.name)}"
                 )
             require_visible(conn, caller, subject, path)
-            return read_subject(conn, name, self._scope)
+            return read_subject(conn, name, self._scope, band=band)
         except NotFoundError as err:
             if caller.may(Action.SEE_OPERATIONS):
                 raise
