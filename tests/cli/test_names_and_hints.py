@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from desdm.accounts import offices, people
 from desdm.cli.main import main
 from desdm.facility import Facility, initialise
+from desdm.schema.operationstates import Office
+from desdm.schema.states import Role
 from tests.support.toy import arrive, plan, text_pipeline
 
 ROOT = Path(__file__).parents[2]
@@ -147,6 +150,38 @@ def test_a_run_is_marked_in_either_order_and_its_files_are_told_of(desdm: Caller
         assert RUN in desdm("files", "--filetype", "log", "--all")[1]
     finally:
         assert desdm("mark", RUN, "active", "--reason", "it was none")[0] == 0
+
+
+def test_the_older_word_for_a_blessing_keeps_the_rule_on_own_work(desdm: Caller) -> None:
+    facility = Facility.open(desdm.home)
+    database, me = facility.database, facility.config.operator
+    with database.write() as conn:
+        people.add(conn, "mary", Role.COLLABORATOR, who=me, name="Mary")
+        offices.give(conn, "mary", Office.QA, "", who=me, reason="season 1")
+    try:
+        for word in ("blessed", "active"):
+            status, text = desdm("mark", RUN, word, "--reason", "looked at it")
+            assert status != 0 and "let another person bless it (mary)" in text and "--own" in text
+        assert desdm("mark", RUN, "junk", "--reason", "clouds")[0] == 0, "one's own work is called bad freely"
+        assert desdm("mark", RUN, "active", "--own", "--reason", "looked at it")[0] == 0
+        assert json.loads(desdm("mark", RUN, "--json")[1])["marks"][-1]["own_work"]
+    finally:
+        with database.write() as conn:
+            offices.end(conn, "mary", Office.QA, "", who=me, reason="the test ends")
+        facility.close()
+
+
+def test_what_was_said_to_be_fixed_is_closed_by_a_run_or_test(desdm: Caller) -> None:
+    number = str(
+        json.loads(desdm("problem", "open", "attempt", RUN, "odd", "--note", "--json")[1])["problem"]
+    )
+    assert desdm("problem", "fix", number, "--reason", "new flat")[0] == 0
+    status, text = desdm("problem", "close", number, "done")
+    assert status == 2 and "closed when a test or run shows" in text
+    assert desdm("problem", "close", number, "done", "--evidence", f"run:{RUN}")[0] == 0
+    other = str(json.loads(desdm("problem", "open", "attempt", RUN, "odd", "--note", "--json")[1])["problem"])
+    assert desdm("problem", "fix", other, "--reason", "new flat")[0] == 0
+    assert desdm("problem", "close", other, "done", "--code", "worked_round")[0] == 0
 
 
 def test_messages_that_have_no_room_are_told_of(desdm: Caller) -> None:

@@ -54,7 +54,7 @@ def test_a_blessed_exposure_makes_its_run_active_and_a_defective_one_junk(night:
     done = mark(night, "1", GOOD)
     assert (done.subject.name, done.before, done.after) == ("D00000001", DataState.NEW, DataState.ACTIVE)
     assert state_of(night, 1) == "ACTIVE"
-    worse = mark(night, "D00000001", BAD, code="ghost", severity=Severity.DEGRADE, reason="a ghost")
+    worse = mark(night, "D00000001", BAD, code="ghost", severity=Severity.STOP, reason="a ghost")
     assert worse.tags.removed == ((TAG, "D00000001_r1p01"),)
     assert state_of(night, 1) == "JUNK" and tagged(night) == {2}
     assert (1, 1) not in usable(night)
@@ -63,7 +63,7 @@ def test_a_blessed_exposure_makes_its_run_active_and_a_defective_one_junk(night:
         acts = [(e.text, e.who, e.reason) for e in find_events(conn, subject="1", kind=EventKind.REVIEW)]
     assert (second.defect_code, second.severity, second.supersedes_id) == (
         "ghost",
-        Severity.DEGRADE,
+        Severity.STOP,
         first.id,
     )
     assert acts[-1] == ("D00000001 defective (ghost)", "mary", "a ghost")
@@ -249,6 +249,14 @@ def test_a_mark_needs_a_reason_and_a_defect_alone_has_a_code(night: Database) ->
         mark(night, "1", GOOD, reason=" ")
     with pytest.raises(UsageError, match="describe a defect"):
         mark(night, "1", GOOD, code="ghost")
+
+
+@pytest.mark.parametrize("severity", [Severity.DEGRADE, Severity.NUISANCE, Severity.WATCH])
+def test_data_that_stay_usable_are_not_marked_defective(night: Database, severity: Severity) -> None:
+    advice = rf"problem open ccd D00000001_c02 TEXT --severity {severity.value}"
+    with pytest.raises(UsageError, match=advice):
+        mark(night, "D00000001_c02", BAD, severity=severity)
+    assert (1, 2) in usable(night)
 
 
 def test_a_list_gives_each_subject_its_reason() -> None:

@@ -12,12 +12,15 @@ import pytest
 from astropy.io import fits
 from sqlalchemy import insert
 
+from desdm.accounts import offices, people
 from desdm.archive.archive import Archive
 from desdm.archive.model import FileRecord
 from desdm.errors import NotFoundError
 from desdm.operations.qa import deskstore
+from desdm.operations.qa.dispatch import answer_dispatch, open_dispatch
 from desdm.operations.qa.marks import MarkOrder, mark_subject
 from desdm.operations.qa.pictures import Pictures, Sources, picture_sources
+from desdm.operations.qa.subjectfacts import SubjectFacts, default_reason, number_lines, read_subject, remarks
 from desdm.pixels.maskbits import MaskBit
 from desdm.quality.qa import store
 from desdm.quality.qa.beside import numbers_beside_night
@@ -28,9 +31,18 @@ from desdm.quality.qa.subjects import find_subject
 from desdm.quality.qa.thresholds import LAST_EXPOSURE, set_threshold
 from desdm.quality.qa.verdict import record
 from desdm.release.problems import Proposal, open_problem, propose_problem
-from desdm.schema import qa_metric
+from desdm.schema import pfw_block, pfw_job, pfw_wrapper, qa_metric, task
 from desdm.schema.database import Database
-from desdm.schema.operationstates import Mark, ReviewCause, ReviewState, Severity, SubjectKind
+from desdm.schema.operationstates import (
+    AnswerVerdict,
+    Mark,
+    Office,
+    ReviewCause,
+    ReviewState,
+    Severity,
+    SubjectKind,
+)
+from desdm.schema.states import Role
 from tests.archive.test_find import attempt, put
 from tests.operations.test_acceptance import PRODUCTION, night
 
@@ -152,6 +164,89 @@ def test_numbers_stand_beside_those_of_the_night(night: Database, numbers: np.nd
     assert by_name["sky", 1, 0].look and by_name["sky", 2, 0].look
     with night.read() as conn:
         assert numbers_beside_night(conn, find_subject(conn, "D00000001_r1p01", PRODUCTION)) is None
+
+
+def test_the_reason_offered_for_a_blessing_tells_what_is_beyond_thresholds(
+    night: Database, numbers: np.ndarray[Any, Any]
+) -> None:
+    def look(name: str) -> SubjectFacts:
+        with night.read() as conn:
+            return read_subject(conn, name, PRODUCTION)
+
+    def bound(high_warn: float, high_bad: float) -> None:
+        values = ("sky", "*", 0, None, high_warn, None, high_bad, "", 0, LAST_EXPOSURE)
+        with night.write() as conn:
+            set_threshold(conn, Threshold(0, *values, "mary", NOW, None, "site"))
+
+    assert default_reason(look("D00000002_c01")) == "looked at picture and numbers: numbers as of the night"
+    assert remarks(look("D00000001_c01")) == ["1 number outside the night's"]
+    bound(200, 1000)
+    facts = look("D00000001_c01")
+    assert default_reason(facts) == "looked at picture and numbers: 1 number beyond the thresholds"
+    bound(200, 305)
+    # Of the whole exposure both CCDs are counted; of their median the distance from the night.
+    facts = look("1")
+    assert remarks(facts)[0] == "2 numbers beyond the thresholds, 1 of them bad"
+    assert default_reason(facts) == "", "a person must say why it is good all the same"
+    with night.read() as conn:
+        cut = numbers_beside_night(conn, find_subject(conn, "1", PRODUCTION), most=1)
+    assert cut is not None and (cut.beyond, cut.bad, len(cut.left_out)) == (2, 1, 1)
+    assert default_reason(look("D00000001_c01")) != "", "that CCD is not bad"
+    with night.write() as conn:
+        people.add(conn, "wim", Role.COLLABORATOR, who="mary", name="Wim")
+        offices.give(conn, "wim", Office.WG_MEMBER, "weak-lensing", who="mary", reason="season 1")
+        one = open_dispatch(
+            conn,
+            "weak-lensing",
+            "D00000002_c01",
+            "good?",
+            "residuals",
+            NOW + timedelta(days=9),
+            who="mary",
+            scope=PRODUCTION,
+            now=NOW,
+        )
+        answer_dispatch(conn, one.id, AnswerVerdict.PARTLY, "a ring", who="wim", now=NOW)
+    facts = look("D00000002_c01")
+    assert (remarks(facts), default_reason(facts)) == (["weak-lensing: partly"], "")
+
+
+def test_the_numbers_of_a_ccd_are_its_own_with_the_module_where_a_name_is_not_unique(
+    night: Database, numbers: np.ndarray[Any, Any]
+) -> None:
+    with night.write() as conn:
+        conn.execute(insert(task), [{"id": n, "name": "t", "info_table": "x"} for n in range(99, 103)])
+        block = {"blknum": 1, "name": "b", "modulelist": "detrend,sky", "numexpjobs": 1}
+        conn.execute(insert(pfw_block), {"task_id": 99, "pfw_attempt_id": 1, **block})
+        job = {"jobnum": 1, "jobkeys": "", "expect_num_wrap": 2, "state": "done", "tries": 1}
+        conn.execute(insert(pfw_job), {"task_id": 100, "pfw_attempt_id": 1, "pfw_block_task_id": 99, **job})
+        for task_id, module in ((101, "detrend"), (102, "sky")):
+            conn.execute(insert(pfw_wrapper), {
+                "task_id": task_id, "pfw_attempt_id": 1, "pfw_job_task_id": 100, "wrapnum": task_id, "modname": module,
+                "name": "w", "wrapkeys": "expnum=1,ccdnum=1", "state": "done",
+            })  # fmt: skip
+            row = {
+                "task_id": task_id, "name": "fwhm", "band": "r", "pfw_attempt_id": 1,
+                "wrapkeys": "expnum=1,ccdnum=1", "value": 4.0 + task_id, "unit": "pixel", "text": "",
+            }  # fmt: skip
+            conn.execute(insert(qa_metric), row)
+    with night.read() as conn:
+        one, two = (read_subject(conn, f"D00000001_c0{n}", PRODUCTION) for n in (1, 2))
+    assert {n.keys["ccdnum"] for n in one.numbers} == {"1"} and {n.keys["ccdnum"] for n in two.numbers} == {
+        "2"
+    }
+    seen = one.standing.view.parts["QA numbers"]
+    assert len(seen) == 3 and not [line for line in seen if "ccdnum=2" in line]
+    assert one.night is not None
+    lines = number_lines(one)
+    # The order of the page: what stands out is first.
+    assert (
+        [line.split()[0] for line in lines]
+        == [row.metric for row in one.night.rows]
+        == ["sky", "fwhm", "fwhm"]
+    )
+    assert lines[0].startswith("sky 300 e (look; night ")
+    assert lines[1:] == ["fwhm (detrend) 105 pixel", "fwhm (sky) 106 pixel"]
 
 
 def test_the_problem_list_comes_in_pages_by_number(night: Database) -> None:

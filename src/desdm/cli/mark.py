@@ -49,7 +49,11 @@ class _Mark(click.Command):
 @click.option("--go", is_flag=True, help="Mark the list; without it the command says what it would do.")
 @click.option("--reason", default="", help="Why; required, and recorded with the mark.")
 @click.option("--code", default="", help="Kind of a defect in one word, for instance ghost or trail.")
-@click.option("--severity", type=click.Choice(_SEVERITIES), help="Severity of a defect; default block.")
+@click.option(
+    "--severity",
+    type=click.Choice(_SEVERITIES),
+    help="Severity of a defect: block (default) or stop; for others open a problem: desdm problem open.",
+)
 @click.option("--seen", default="", help="Text of desdm mark SUBJECT: refuse the mark if that has changed.")
 @click.option("--own", is_flag=True, help="Bless what you processed yourself; it is recorded and counted.")
 @click.option("--cut", type=click.Choice(["firstcut", "finalcut"]), default="firstcut", show_default=True)
@@ -137,7 +141,7 @@ def _order(
         code=code,
         severity=Severity(severity) if severity else None,
         seen=seen,
-        own=own or state.lower() in _STATES,
+        own=own,
         any_end=state.lower() in _STATES,
         cut=cut,
     )
@@ -221,11 +225,12 @@ def _document(result: MarkResult, affected: Sequence[Holder], *, dry_run: bool) 
 
 def _show(context: CommandContext, subject: str, cut: str, as_json: bool) -> None:
     """Show what there is to see of a subject, and its marks."""
-    from desdm.operations.qa.marks import standing
+    from desdm.operations.qa.subjectfacts import number_lines, read_subject
 
     facility = context.facility
     with facility.database.read() as conn:
-        found = standing(conn, subject, facility.production, cut)
+        facts = read_subject(conn, subject, facility.production, cut)
+    found, numbers = facts.standing, number_lines(facts)
     newest = found.marks[-1] if found.marks else None
     document = {
         "subject_kind": found.subject.kind,
@@ -248,20 +253,23 @@ def _show(context: CommandContext, subject: str, cut: str, as_json: bool) -> Non
             for m in found.marks
         ],
         "parts": dict(found.view.parts),
+        "numbers": numbers,
         "blockers": found.blockers,
         "own_marks": found.own_marks,
         "seen": found.view.token,
     }
-    context.show(document, lambda: _print_standing(found), as_json)
+    context.show(document, lambda: _print_standing(found, numbers), as_json)
 
 
-def _print_standing(found: Standing) -> None:
-    """Print what there is to see of a subject."""
+def _print_standing(found: Standing, numbers: Sequence[str]) -> None:
+    """Print what there is to see of a subject, with its numbers in the order of its page."""
     subject = found.subject
     click.echo(f"{subject.kind.value} {subject.name}" + (f", run {subject.run}" if subject.run else ""))
     for name, lines in found.view.parts.items():
         if name == "marks":
             continue
+        if name == "QA numbers":
+            lines = tuple(numbers)
         click.echo(f"{name}:" if lines else f"{name}: none")
         for line in lines[:_MOST]:
             click.echo(f"  {line}")

@@ -107,9 +107,10 @@ def close(
 ) -> None:
     """Close problem NUMBER with how it was resolved.
 
-    A problem that a program proposed, and one that is closed as fixed, needs a run or test as evidence.
+    A problem that a program proposed, one in state fixed, and one that is closed as fixed needs a run or test as evidence.
+    Another --code closes it without.
     """
-    from desdm.release import problems
+    from desdm.operations.qa.closing import close_problem
     from desdm.schema.operationstates import Resolution
 
     kind, sign, name = evidence.partition(":")
@@ -117,7 +118,7 @@ def close(
         raise UsageError("--evidence is run:NAME or test:NAME")
     facility = context.facility
     with facility.database.write() as conn:
-        shown = problems.close_problem(
+        shown = close_problem(
             conn,
             number,
             resolution,

@@ -83,6 +83,7 @@ REVIEW_ASK = form_endpoint("/qa/review/ask", "Put up a subject for review.", act
 
 _METRIC = Parameter("metric", Kind.TEXT, "number that the picture of the focal plane shows", example="fwhm")
 _SUBJECT = ParameterSet((_METRIC, _MASK))
+_COADD = Parameter("band", Kind.TEXT, "of a tile: band of the coadd that the picture shows", example="g")
 EXPOSURE = page_endpoint(
     "/qa/exposure/{subject}",
     "All of an exposure: verdicts, CCDs, runs, marks, problems, files, releases.",
@@ -91,14 +92,21 @@ EXPOSURE = page_endpoint(
     action=_SEE,
 )
 CCD = replace(EXPOSURE, path="/qa/ccd/{subject}", text="All of a CCD of an exposure.")
-TILE = replace(EXPOSURE, path="/qa/tile/{subject}", text="All of a tile.")
+TILE = replace(
+    EXPOSURE,
+    path="/qa/tile/{subject}",
+    text="All of a tile: picture and numbers by band, runs, marks, problems, files, releases.",
+    parameters=ParameterSet((_METRIC, _MASK, _COADD)),
+)
 RUN = replace(EXPOSURE, path="/qa/run/{subject}", text="Marks of a run, and what they say of its data.")
 FILE = replace(EXPOSURE, path="/qa/file/{subject}", text="Marks of a file, and what they say of it.")
 PICTURE = page_endpoint(
     "/qa/picture/{subject}",
     "Picture of an exposure, CCD, tile, run or file.",
     ("image/webp",),
-    parameters=ParameterSet((_MASK, Parameter("large", Kind.FLAG, "1: the large picture", example="1"))),
+    parameters=ParameterSet(
+        (_MASK, Parameter("large", Kind.FLAG, "1: the large picture", example="1"), _COADD)
+    ),
     account=True,
     action=_SEE,
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from desdm.accounts.clock import now
 from desdm.operations.qa.marks import MarkOrder, mark_subject
 from desdm.quality.qa import store
+from desdm.quality.qa.model import Threshold
+from desdm.quality.qa.thresholds import LAST_EXPOSURE, set_threshold
 from desdm.release.problems import open_problem
 from desdm.schema.operationstates import Mark, ReviewState, SubjectKind
 from tests.support.desknight import Desk, desk, desk_browser, enter
@@ -36,7 +38,7 @@ def test_a_defect_is_marked_by_keys_alone_and_undone(desk: Desk, desk_browser: B
         page.keyboard.press("d")
         page.keyboard.type("ghost")
         page.keyboard.press("Tab")
-        page.keyboard.type("degrade")
+        page.keyboard.type("stop")
         page.keyboard.press("Tab")
         # Letters in a field are text: j, k, b, u act nothing.
         page.keyboard.type("jkbu by the bright star")
@@ -47,7 +49,7 @@ def test_a_defect_is_marked_by_keys_alone_and_undone(desk: Desk, desk_browser: B
         with desk.facility.database.read() as conn:
             (made,) = store.marks_of(conn, SubjectKind.EXPOSURE, first)
         assert (made.defect_code, made.severity and made.severity.value, made.reason) == (
-            "ghost", "degrade", "jkbu by the bright star",
+            "ghost", "stop", "jkbu by the bright star",
         )  # fmt: skip
         page.keyboard.press("u")
         page.wait_for_selector(f"h1:has-text('{first}')")
@@ -131,3 +133,27 @@ def test_what_changed_between_sight_and_click_refuses_the_mark(desk: Desk, desk_
         page.keyboard.press("Enter")
         page.wait_for_selector(".note.bad:has-text('now defective by ben')")
         assert [m[1] for m in marks(desk, name)] == ["ben"]
+
+
+def test_nothing_bad_is_blessed_by_a_key_without_words_of_the_person(
+    desk: Desk, desk_browser: Browser
+) -> None:
+    bounds = ("fwhm_asec", "*", 0, None, 0.01, None, 0.02, "", 0, LAST_EXPOSURE)
+    with desk.facility.database.write() as conn:
+        set_threshold(conn, Threshold(0, *bounds, "ann", now(), None, "better than space"))
+    with desk_browser.tab() as tab:
+        enter(tab, "ben")
+        page = tab.go(f"/qa/review?{SAMPLE}&band=r")
+        page.keyboard.press("j")
+        page.wait_for_selector("#bless")
+        name = subject(tab)
+        before = marks(desk, name)
+        assert "beyond the thresholds, 1 of them bad" in page.inner_text("#why")
+        page.keyboard.press("b")
+        assert page.evaluate("document.activeElement === document.querySelector('#blessed [name=reason]')")
+        assert (subject(tab), marks(desk, name)) == (name, before)
+        page.keyboard.type("seeing is better than the threshold says")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#undo")
+        assert marks(desk, name)[-1] == ("blessed", "ben", "seeing is better than the threshold says")
+        tab.check()

@@ -77,8 +77,14 @@ def test_an_exposure_is_marked_excluded_and_lifted_on_its_page(desk: Desk, desk_
         page.click("#ccds form button")
         page.wait_for_url("**metric=sky*")
         assert page.locator("figure.plane rect").count() == 4
-        page.fill("form[action='/qa/mark'] input[name=reason]", "looked at: good")
-        page.click("form[action='/qa/mark'] button:has-text('Bless')")
+        # A defect has a reason of its own, which is not the one offered for a blessing, and must be written.
+        page.click("#defective summary")
+        assert page.input_value("#defective input[name=reason]") == ""
+        page.click("#defective button")
+        assert page.evaluate("document.activeElement === document.querySelector('#defective [name=reason]')")
+        assert page.url.endswith("metric=sky#ccds"), "nothing was sent"
+        page.fill("#blessed input[name=reason]", "looked at: good")
+        page.click("#blessed button:has-text('Bless')")
         page.wait_for_url("**#marks")
         assert "blessed by ann" in page.inner_text(".lead")
         known = desdm(desk, "mark", EXPOSURE)
@@ -101,8 +107,9 @@ def test_an_exposure_is_marked_excluded_and_lifted_on_its_page(desk: Desk, desk_
             assert exclusions(conn, [EXPNUM]) == []
         # The mark is withdrawn with the form that names it.
         page.goto(f"{desk.url}/qa/exposure/{EXPNUM}")
-        page.fill("form[action='/qa/mark'] input[name=reason]", "of another exposure")
-        page.click("form[action='/qa/mark'] button:has-text('Withdraw mark')")
+        page.click("#withdrawn summary")
+        page.fill("#withdrawn input[name=reason]", "of another exposure")
+        page.click("#withdrawn button:has-text('Withdraw mark')")
         page.wait_for_url("**#marks")
         assert desdm(desk, "mark", EXPOSURE)["verdict"] == "withdrawn"
         tab.check()
@@ -179,11 +186,17 @@ def test_a_problem_goes_through_its_states_by_the_forms_that_are_lawful(
         assert "in work" in page.inner_text("dl.facts") and "ann" in page.inner_text("dl.facts")
         assert forms(page) == {"reopen", "fix", "close", "severity", "note", "evidence"}
         send(page, "fix", reason="flat made again")
-        # Closed as fixed it needs a run or test as evidence.
-        page.locator("form:has(input[value=close]) details").evaluate("d => d.open = true")
-        page.select_option("form:has(input[value=close]) select[name=code]", "fixed")
-        send(page, "close", reason="gone")
-        assert "closed when a test or run shows" in page.inner_text(".note.bad")
+        # Closed as fixed it needs a run or test as evidence, whether the form says so or its state; a file is none.
+        page.locator("form:has(input[value=evidence]) details").evaluate("d => d.open = true")
+        page.select_option("form:has(input[value=evidence]) select[name=kind]", "page")
+        page.fill("form:has(input[value=evidence]) input[name=ref]", "https://example.org/ring")
+        page.click("form:has(input[value=evidence]) button")
+        page.wait_for_selector("text=https://example.org/ring")
+        for code in ("fixed", ""):
+            page.locator("form:has(input[value=close]) details").evaluate("d => d.open = true")
+            page.select_option("form:has(input[value=close]) select[name=code]", code)
+            send(page, "close", reason="gone")
+            assert "closed when a test or run shows" in page.inner_text(".note.bad")
         tab.complaints.clear()
         page.fill("form:has(input[value=close]) input[name=proof]", "D00150037_r2p01")
         send(page, "close", reason="gone")
@@ -193,7 +206,7 @@ def test_a_problem_goes_through_its_states_by_the_forms_that_are_lawful(
         file = problems.problem_file(conn, number)
     assert (file.problem.subject_kind, file.problem.subject) == ("ccd", "D00150037_c02")
     assert [n.to_state.value for n in file.notes if n.to_state] == ["confirmed", "in_work", "fixed", "closed"]
-    assert [(e.kind, e.ref) for e in file.evidence] == [("run", "D00150037_r2p01")]
+    assert [e.kind for e in file.evidence] == ["page", "run"]
 
 
 def forms(page: Page) -> set[str]:

@@ -34,6 +34,7 @@ from desdm.schema.states import AttemptState, DataState, EventKind
 from desdm.schema.store import record_event, require_reason
 
 __all__ = [
+    "DEFECT_SEVERITIES",
     "MarkOrder",
     "MarkResult",
     "Standing",
@@ -45,6 +46,11 @@ __all__ = [
 
 _GOOD = (AttemptState.DONE, AttemptState.FLAGGED)
 _DATA_STATES = {Mark.BLESSED: DataState.ACTIVE, Mark.DEFECTIVE: DataState.JUNK}
+#: Severities of a defect, and what each does: data that are usable with care are not defective.
+DEFECT_SEVERITIES: Mapping[Severity, str] = {
+    Severity.BLOCK: "nothing uses or releases it",
+    Severity.STOP: "the same, recorded as graver; the queue goes on",
+}
 #: Characters of a defect code.
 _CODE = 24
 
@@ -58,7 +64,7 @@ class MarkOrder:
     verdict, reason
         Blessed, defective or withdrawn, and why.
     code, severity
-        Kind of a defect in one word, and its severity by effect; default: block.
+        Kind of a defect in one word, and its severity, one of `DEFECT_SEVERITIES`; default: block.
     seen
         Token or digest of the view that the person saw (`View.token`); empty: it is not compared.
     own
@@ -176,7 +182,7 @@ def mark_subject(
     Raises
     ------
     UsageError
-        No reason; a defect's code or severity for another mark.
+        No reason; a defect's code or severity for another mark; a severity of data that stay usable.
     NotFoundError
         Nothing has this name, or there is no mark to withdraw.
     ConflictError
@@ -187,6 +193,7 @@ def mark_subject(
     reason = order.reason.strip()
     store.lock_marks(conn)
     subject = find_subject(conn, name, scope, order.cut)
+    _require_unusable(order, subject)
     view = view_of(conn, subject, scope)
     newest = store.newest_mark(conn, subject.kind, subject.name)
     state = _data_state(conn, subject)
@@ -310,6 +317,17 @@ def _require_complete(order: MarkOrder) -> None:
         raise UsageError("--code and --severity describe a defect; leave them out, or mark it defective")
     if len(order.code) > _CODE:
         raise UsageError(f"--code is one word of at most {_CODE} characters")
+
+
+def _require_unusable(order: MarkOrder, subject: Subject) -> None:
+    """Raise `UsageError` for a defect of a severity that says that the data stay usable."""
+    if order.severity is not None and order.severity not in DEFECT_SEVERITIES:
+        word = order.severity.value
+        raise UsageError(
+            f"what is defective is not used or released, and its severity is {' or '.join(DEFECT_SEVERITIES)}; data with a "
+            f"fault of severity {word} stay usable: desdm problem open {subject.kind.value} {subject.name} TEXT "
+            f"--severity {word}"
+        )
 
 
 def _mark_to_withdraw(subject: Subject, newest: QaMark | None) -> QaMark:

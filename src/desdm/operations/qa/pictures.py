@@ -28,6 +28,7 @@ from desdm.operations.qa import deskstore
 from desdm.quality.qa.model import Subject
 from desdm.quality.qa.overview import MaskShare, overview
 from desdm.schema.operationstates import SubjectKind
+from desdm.survey.bands import band_order
 
 __all__ = ["LARGE", "SMALL", "Pictures", "Sources", "SubjectPicture", "picture_sources"]
 
@@ -45,10 +46,22 @@ _ASIDE = ("cp_mask", "cp_weight", "segmap", "minisky", "miniflat", "coadd_nwgint
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Files that a picture is drawn from, in the order of CCDs; ``text`` says what it shows."""
+    """Files that a picture is drawn from.
+
+    Attributes
+    ----------
+    files
+        The files, in the order of CCDs.
+    text
+        What it shows.
+    band, bands
+        Of a tile: band of the picture, and all bands of which there is one, in their order.
+    """
 
     files: tuple[FileRecord, ...]
     text: str
+    band: str = ""
+    bands: tuple[str, ...] = ()
 
     def key(self, size: int) -> str:
         """Return the name under which the picture is kept: the digests of the files, and the size."""
@@ -83,7 +96,7 @@ class SubjectPicture:
     unread: tuple[str, ...]
 
 
-def picture_sources(conn: Connection, subject: Subject) -> Sources:
+def picture_sources(conn: Connection, subject: Subject, band: str = "") -> Sources:
     """Return the files that show a subject.
 
     Of a run's images those that came last in its work count; of an exposure that no run has processed the raw frame.
@@ -94,16 +107,30 @@ def picture_sources(conn: Connection, subject: Subject) -> Sources:
         Connection to the database.
     subject
         Exposure, CCD, tile, run or file.
+    band
+        Of a tile or its run: band of the coadd; empty: r, or another if there is none.
 
     Raises
     ------
     NotFoundError
-        No image of it is in the archive.
+        No image of it is in the archive, or none of this band.
     """
     if subject.kind is SubjectKind.FILE:
         assert subject.desfile_id is not None
         return Sources(tuple(archive_store.files_by_id(conn, [subject.desfile_id])), subject.name)
     images = deskstore.images_of_attempt(conn, subject.attempt_id) if subject.attempt_id is not None else []
+    coadds = _coadds(images)
+    if coadds:
+        bands = tuple(sorted(coadds, key=band_order))
+        shown = band or min(bands, key=lambda one: "rizgYu".find(one) % 9)
+        if shown not in coadds:
+            raise NotFoundError(
+                f"no coadd of {subject.name} in band {shown[:8]} is in the archive: {', '.join(bands)}"
+            )
+        (record,) = archive_store.files_by_id(conn, [coadds[shown].id])
+        return Sources(
+            (record,), f"{subject.name}: {record.name}, {record.filetype}, band {shown}", shown, bands
+        )
     chosen = _chosen(images, subject.ccdnum)
     if not chosen and subject.expnum is not None:
         chosen = _chosen(deskstore.images_of_exposure(conn, subject.expnum), subject.ccdnum)
@@ -116,8 +143,13 @@ def picture_sources(conn: Connection, subject: Subject) -> Sources:
     return Sources(ordered, f"{subject.name}: {many}, {ordered[0].filetype}")
 
 
+def _coadds(images: Sequence[deskstore.ImageFile]) -> dict[str, deskstore.ImageFile]:
+    """Return the coadds of a run by their bands."""
+    return {one.band: one for one in images if one.filetype == "coadd" and one.band}
+
+
 def _chosen(images: Sequence[deskstore.ImageFile], ccdnum: int | None) -> list[deskstore.ImageFile]:
-    """Return of each CCD the image that comes last in the work; of a tile that of one band."""
+    """Return of each CCD the image that comes last in the work; of a tile one image."""
     order = {kind: n for n, kind in enumerate(BY_NAME)}
     kinds = {one.filetype for one in images if one.filetype not in _ASIDE}
     if not kinds:
@@ -125,8 +157,8 @@ def _chosen(images: Sequence[deskstore.ImageFile], ccdnum: int | None) -> list[d
     kind = max(kinds, key=lambda k: order.get(k, -1))
     of_kind = [one for one in images if one.filetype == kind and ccdnum in (None, one.ccdnum)]
     if kind.startswith("coadd"):
-        # One band that most surveys have; the page offers the others as files.
-        return sorted(of_kind, key=lambda one: "rizgYu".find(one.band) % 9)[:1]
+        # Coadds of one band are shown by band; this is another image of the tile.
+        return of_kind[:1]
     by_ccd = {one.ccdnum: one for one in of_kind}
     return [by_ccd[number] for number in sorted(by_ccd)]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 
 from sqlalchemy import Connection
 
@@ -16,6 +18,7 @@ from desdm.framework.watch import store as watch
 from desdm.operations.qa import deskstore
 from desdm.operations.qa.marks import Standing, standing
 from desdm.operations.qa.pictures import Sources, picture_sources
+from desdm.operations.qa.view import numbers_of_subject
 from desdm.quality.qa import store
 from desdm.quality.qa.beside import NightNumbers, numbers_beside_night
 from desdm.quality.qa.model import Dispatch, DispatchAnswer, Number, QaMark, Subject
@@ -24,22 +27,42 @@ from desdm.quality.qa.verdict import verdicts
 from desdm.release.holders import Holder, holders, holders_of_exposure
 from desdm.schema import EVALUATIONS
 from desdm.schema.evaluation import EvaluationRow
-from desdm.schema.operationstates import Mark, SubjectKind
+from desdm.schema.operationstates import AnswerVerdict, Mark, SubjectKind
 from desdm.schema.store import exposure_name
+from desdm.survey.bands import band_order
 
 __all__ = [
+    "BandTable",
     "CcdLine",
     "Details",
     "ExclusionLine",
     "SubjectFacts",
     "default_reason",
     "details_of",
+    "needs_own_reason",
+    "number_lines",
     "read_subject",
+    "remarks",
     "subjects_of_problems",
 ]
 
 #: Messages, files, and runs that used these, that a page shows.
 _MESSAGES, _FILES, _USERS = 25, 60, 50
+#: Numbers of a run that tell most, in this order.
+_TELLING = (
+    "depth_sigma01",
+    "t_eff",
+    "fwhm",
+    "ellipticity",
+    "ncombine",
+    "coverage",
+    "sky",
+    "sky_residual",
+    "zeropoint",
+    "astrom_rms",
+    "nominal_zeros",
+    "nobjects",
+)
 #: Parts of a view that a page shows in another form: QA numbers beside those of the night, marks with all that is known.
 _APART = ("QA numbers", "marks", "messages")
 
@@ -58,12 +81,18 @@ class SubjectFacts:
         Errors and warnings of its run, the worst first, at most 25.
     sources
         Files of its picture; None: no image is in the archive.
+    answers
+        (working group, its newest answer) of each dispatch of the subject.
+    numbers
+        QA numbers of its run that are of no single CCD, of a CCD its own; the most telling first.
     """
 
     standing: Standing
     night: NightNumbers | None
     messages: tuple[watch.MessageRow, ...]
     sources: Sources | None
+    answers: tuple[tuple[str, DispatchAnswer], ...] = ()
+    numbers: tuple[store.MetricValue, ...] = ()
 
     @property
     def subject(self) -> Subject:
@@ -91,6 +120,25 @@ class CcdLine:
     mark: QaMark | None
     excluded: str
     numbers: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class BandTable:
+    """Numbers of a tile by band.
+
+    Attributes
+    ----------
+    bands
+        Bands, in their order.
+    rows
+        (name, unit, value in each of the bands; None: not recorded): what went in, then what its run measured.
+    whole
+        Numbers that are of no single band: (name, unit, value).
+    """
+
+    bands: tuple[str, ...]
+    rows: tuple[tuple[str, str, tuple[float | None, ...]], ...]
+    whole: tuple[tuple[str, str, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +184,8 @@ class Details:
         Releases that hold it, or products of it.
     users
         Runs that used files of it, or products of them, newest first.
+    by_band
+        Numbers of a tile by band; None of other subjects, and without a run.
     """
 
     frame: deskstore.FrameFacts | None = None
@@ -152,9 +202,12 @@ class Details:
     more_files: int = 0
     releases: tuple[Holder, ...] = ()
     users: tuple[archive_store.AttemptFacts, ...] = ()
+    by_band: BandTable | None = None
 
 
-def read_subject(conn: Connection, name: str, scope: Scope, cut: str = "firstcut") -> SubjectFacts:
+def read_subject(
+    conn: Connection, name: str, scope: Scope, cut: str = "firstcut", band: str = ""
+) -> SubjectFacts:
     """Return what a person sees of a subject before marking it.
 
     Parameters
@@ -167,6 +220,8 @@ def read_subject(conn: Connection, name: str, scope: Scope, cut: str = "firstcut
         Project, campaign and run classes whose attempts count.
     cut
         Pipeline of an exposure.
+    band
+        Of a tile: band of the picture; empty, or a band of which there is none: the usual one.
 
     Raises
     ------
@@ -177,6 +232,8 @@ def read_subject(conn: Connection, name: str, scope: Scope, cut: str = "firstcut
     number = known.subject.attempt_id
     try:
         sources: Sources | None = picture_sources(conn, known.subject)
+        if sources is not None and band in sources.bands:
+            sources = picture_sources(conn, known.subject, band)
     except NotFoundError:
         sources = None
     return SubjectFacts(
@@ -184,6 +241,12 @@ def read_subject(conn: Connection, name: str, scope: Scope, cut: str = "firstcut
         numbers_beside_night(conn, known.subject),
         tuple(watch.messages(conn, number, 2, _MESSAGES)) if number is not None else (),
         sources,
+        tuple(
+            (one.working_group, max(answers, key=lambda a: a.id))
+            for one in store.dispatches(conn, subject=known.subject.name, everything=True)
+            if (answers := store.answers_of(conn, one.id))
+        ),
+        tuple(_own_numbers(conn, known.subject)),
     )
 
 
@@ -237,6 +300,7 @@ def details_of(conn: Connection, facts: SubjectFacts, scope: Scope, releases: Pa
         max(0, len(files) - _FILES),
         tuple(_releases(conn, subject, releases, files)),
         _users(conn, subject, files),
+        _by_band(conn, facts, scope) if subject.kind is SubjectKind.TILE and facts.numbers else None,
     )
 
 
@@ -261,24 +325,103 @@ def subjects_of_problems(subject: Subject, runs: Sequence[str]) -> list[tuple[st
     return list(dict.fromkeys(keys))
 
 
+def remarks(facts: SubjectFacts) -> list[str]:
+    """Return in words what speaks against a subject, and what could not be compared; the gravest first."""
+    words = [
+        f"{group}: {answer.verdict.value}"
+        for group, answer in facts.answers
+        if answer.verdict is not AnswerVerdict.VALID
+    ]
+    night = facts.night
+    if night is None:
+        return words
+    if night.beyond:
+        bad = f", {night.bad} of them bad" if night.bad else ""
+        words.append(f"{_count(night.beyond)} beyond the thresholds{bad}")
+    if night.outside:
+        words.append(f"{_count(night.outside)} outside the night's")
+    if not night.compared:
+        words.append("too few exposures of the night to compare")
+    return words
+
+
+def needs_own_reason(facts: SubjectFacts) -> bool:
+    """Tell whether a person must say in own words why a subject is blessed: a number is bad, or a group objects."""
+    objections = (AnswerVerdict.INVALID, AnswerVerdict.PARTLY)
+    bad = facts.night is not None and facts.night.bad > 0
+    return bad or any(answer.verdict in objections for _, answer in facts.answers)
+
+
 def default_reason(facts: SubjectFacts) -> str:
-    """Return words for the reason of a blessing, from what there is to see; the person who blesses may change them."""
+    """Return words for the reason of a blessing, which a person may change; empty where the person must write them."""
+    if needs_own_reason(facts):
+        return ""
     levels: dict[str, int] = {}
     for one in facts.messages:
         levels[one.pattern] = levels.get(one.pattern, 0) + 1
     words = [f"{count} {pattern}" if count > 1 else pattern for pattern, count in list(levels.items())[:4]]
-    if facts.night is not None:
-        words.append(_beside_night(facts.night))
+    words += remarks(facts) or (["numbers as of the night"] if facts.night is not None else [])
     return "looked at picture and numbers" + (f": {', '.join(words)}" if words else "")
 
 
-def _beside_night(night: NightNumbers) -> str:
-    """Return in words how the numbers of a subject stand beside those of the night."""
-    if not night.compared:
-        return "too few exposures of the night to compare its numbers with"
-    if night.outside:
-        return f"{night.outside} {'number' if night.outside == 1 else 'numbers'} outside the night's"
-    return "numbers as of the night"
+def number_lines(facts: SubjectFacts) -> list[str]:
+    """Return the numbers of a subject as lines of text, in the order of its page; a module where a name is not unique."""
+    if facts.night is None:
+        names = Counter((n.name, n.band, n.keys.get("ccdnum")) for n in facts.numbers)
+        return [
+            " ".join(
+                filter(
+                    None,
+                    (
+                        n.name,
+                        f"({n.module})"
+                        if n.module and names[n.name, n.band, n.keys.get("ccdnum")] > 1
+                        else "",
+                        n.band,
+                        f"{n.value:.6g}",
+                        n.unit,
+                    ),
+                )
+            )
+            for n in facts.numbers
+        ]
+    rows = facts.night.rows
+    places = Counter((row.metric, row.ccdnum, row.over_ccds > 0) for row in rows)
+    lines = []
+    for row in rows:
+        twice = row.module and places[row.metric, row.ccdnum, row.over_ccds > 0] > 1
+        of = f"CCD {row.ccdnum}" if row.ccdnum else f"median of {row.over_ccds} CCDs" if row.over_ccds else ""
+        words = (
+            row.metric,
+            f"({row.module})" if twice else "",
+            f"of {of}" if of and facts.subject.ccdnum is None else "",
+            "not measured" if row.value is None else f"{row.value:.6g}",
+            row.unit,
+        )
+        notes = (
+            "bad" if row.bad else "look" if row.look else "",
+            "" if row.middle is None else f"night {row.middle:.4g}",
+            row.bounds,
+        )
+        more = "; ".join(filter(None, notes))
+        lines.append(" ".join(filter(None, words)) + (f" ({more})" if more else ""))
+    return lines
+
+
+def _own_numbers(conn: Connection, subject: Subject) -> list[store.MetricValue]:
+    """Return the QA numbers of a subject that are of no single CCD, of a CCD its own; the most telling first."""
+    numbers = numbers_of_subject(conn, subject)
+    if subject.ccdnum is None:
+        numbers = [n for n in numbers if "ccdnum" not in n.keys]
+    place = {name: n for n, name in enumerate(_TELLING)}
+    return sorted(
+        numbers, key=lambda n: (place.get(n.name, len(place)), n.name, n.module, *band_order(n.band))
+    )
+
+
+def _count(numbers: int) -> str:
+    """Return a count of numbers in words."""
+    return f"{numbers} {'number' if numbers == 1 else 'numbers'}"
 
 
 def _runs(conn: Connection, subject: Subject) -> tuple[watch.RunRow, ...]:
@@ -287,6 +430,53 @@ def _runs(conn: Connection, subject: Subject) -> tuple[watch.RunRow, ...]:
     unit = subject.name if subject.kind is SubjectKind.TILE else unit
     unit = unit or subject.run.rpartition("_r")[0]
     return tuple(watch.runs(conn, {"unitname": unit}, 20)) if unit else ()
+
+
+def _by_band(conn: Connection, facts: SubjectFacts, scope: Scope) -> BandTable:
+    """Return the numbers of a tile by band: exposures that went in with t_eff and seeing, and what its run measured."""
+    went_in: dict[str, set[int]] = {}
+    for n in numbers_of_subject(conn, facts.subject):
+        expnum = n.keys.get("expnum", "")
+        if n.band and expnum.isdecimal():
+            went_in.setdefault(n.band, set()).add(int(expnum))
+    judged: dict[int, EvaluationRow] = {}
+    everything = sorted(set().union(*went_in.values())) if went_in else []
+    for cut in EVALUATIONS if everything else ():
+        # In the order of cuts: the later one counts.
+        judged |= {row["expnum"]: row for row in verdicts(conn, cut, everything, scope)}
+    bands = tuple(sorted({n.band for n in facts.numbers if n.band} | set(went_in), key=band_order))
+    t_eff = {
+        b: [v for e in went_in.get(b, ()) if (v := judged[e]["t_eff"] if e in judged else None)]
+        for b in bands
+    }
+    seeing = {
+        b: [v for e in went_in.get(b, ()) if (v := judged[e]["fwhm_asec"] if e in judged else None)]
+        for b in bands
+    }
+    rows: list[tuple[str, str, tuple[float | None, ...]]] = []
+    if went_in:
+        rows = [
+            ("exposures", "", tuple(float(len(went_in.get(b, ()))) for b in bands)),
+            ("t_eff, sum", "", tuple(sum(t_eff[b]) if t_eff[b] else None for b in bands)),
+            (
+                "seeing, median of exposures",
+                "arcsec",
+                tuple(median(seeing[b]) if seeing[b] else None for b in bands),
+            ),
+        ]
+    modules: dict[str, set[str]] = {}
+    values: dict[tuple[str, str, str], dict[str, float]] = {}
+    for n in facts.numbers:
+        modules.setdefault(n.name, set()).add(n.module)
+        values.setdefault((n.name, n.module, n.unit), {})[n.band] = n.value
+    whole = []
+    for (name, module, unit), of_band in values.items():
+        title = f"{name} ({module})" if len(modules[name]) > 1 else name
+        if "" in of_band:
+            whole.append((title, unit, of_band[""]))
+        if any(of_band):
+            rows.append((title, unit, tuple(of_band.get(b) for b in bands)))
+    return BandTable(bands, tuple(rows), tuple(whole))
 
 
 def _verdicts(conn: Connection, expnum: int | None, scope: Scope) -> Mapping[str, EvaluationRow]:

@@ -21,7 +21,7 @@ from desdm.release.blocking import Blocker, open_problems_of
 from desdm.schema import EVALUATIONS
 from desdm.schema.operationstates import SubjectKind
 
-__all__ = ["View", "problems_of_subject", "view_of"]
+__all__ = ["View", "numbers_of_subject", "problems_of_subject", "view_of"]
 
 _TOKEN = re.compile(r"([0-9a-f]{64})(?:-((?:[0-9a-f]{8}\.)*[0-9a-f]{8}))?")
 #: Lines of a part that the text of a change tells.
@@ -110,7 +110,7 @@ def view_of(
     mine = exclusions(conn, expnums) if expnums else exclusions_of_run(conn, number) if number else []
     if subject.ccdnum is not None:
         mine = [one for one in mine if one.ccdnum in (None, subject.ccdnum)]
-    numbers = store.metric_values(conn, number) if number is not None else []
+    numbers = numbers_of_subject(conn, subject)
     messages = store.message_counts(conn, number) if number is not None else []
     problems = [one.problem for one in concerns]
     marks = store.marks_of(conn, subject.kind, subject.name)
@@ -122,7 +122,8 @@ def view_of(
             "data state": (f"{facts.run} {facts.state.value}, {facts.data_state.value}",) if facts else (),
             "messages": tuple(f"level {m.level} {m.pattern}: {m.messages}" for m in messages),
             "QA numbers": tuple(
-                " ".join(filter(None, (m.name, m.band, m.wrapkeys, f"{m.value!r}", m.unit))) for m in numbers
+                " ".join(filter(None, (m.name, m.module, m.band, m.wrapkeys, f"{m.value!r}", m.unit)))
+                for m in numbers
             ),
             "open problems": tuple(
                 f"problem {p.id} ({p.severity.value}, {p.state.value}): {p.title or p.text}" for p in problems
@@ -134,6 +135,16 @@ def view_of(
             "marks": tuple(f"{m.verdict.value} by {m.author} (mark {m.id}): {m.reason}" for m in marks[-1:]),
         }
     )
+
+
+def numbers_of_subject(conn: Connection, subject: Subject) -> list[store.MetricValue]:
+    """Return the QA numbers of the run of a subject; of a CCD only its own."""
+    if subject.attempt_id is None:
+        return []
+    numbers = store.metric_values(conn, subject.attempt_id)
+    if subject.ccdnum is None:
+        return numbers
+    return [n for n in numbers if n.keys.get("ccdnum", "").lstrip("0") == str(subject.ccdnum)]
 
 
 def problems_of_subject(conn: Connection, subject: Subject) -> list[Blocker]:

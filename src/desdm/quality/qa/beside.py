@@ -53,6 +53,8 @@ class Beside:
         Whether it is outside the first, or the second, pair of bounds, or for `look` far from the night.
     over_ccds
         Number of CCDs whose median `value` is; 0: it is one value.
+    beyond
+        Whether it is outside the first or the second pair of bounds of its threshold.
     """
 
     metric: str
@@ -68,16 +70,28 @@ class Beside:
     look: bool
     bad: bool
     over_ccds: int = 0
+    beyond: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class NightNumbers:
-    """Numbers of a subject, outliers first among those of CCDs; ``exposures`` of the night and band are compared."""
+    """Numbers of a subject beside those of its night.
+
+    Attributes
+    ----------
+    nite, band, exposures
+        Night and band, and how many exposures of them are compared.
+    rows
+        The numbers, outliers first among those of CCDs.
+    left_out
+        Numbers of CCDs of an exposure that are to be looked at too, but are too many for ``rows``.
+    """
 
     nite: str
     band: str
     exposures: int
     rows: tuple[Beside, ...]
+    left_out: tuple[Beside, ...] = ()
 
     @property
     def compared(self) -> bool:
@@ -86,8 +100,18 @@ class NightNumbers:
 
     @property
     def outside(self) -> int:
-        """How many of them are to be looked at, or bad."""
-        return sum(row.look or row.bad for row in self.rows)
+        """How many numbers are within their thresholds, but far from those of the night."""
+        return sum(row.look and not row.beyond for row in (*self.rows, *self.left_out))
+
+    @property
+    def beyond(self) -> int:
+        """How many numbers are beyond a threshold."""
+        return sum(row.beyond for row in (*self.rows, *self.left_out))
+
+    @property
+    def bad(self) -> int:
+        """How many numbers are beyond the second pair of bounds of a threshold."""
+        return sum(row.bad for row in (*self.rows, *self.left_out))
 
 
 def numbers_beside_night(conn: Connection, subject: Subject, *, most: int = 12) -> NightNumbers | None:
@@ -122,8 +146,8 @@ def numbers_beside_night(conn: Connection, subject: Subject, *, most: int = 12) 
     # The assessment repeats numbers of the whole exposure, which stand in its verdict.
     mine = [n for n in store.numbers_of(conn, [attempt_id], metrics) if n.ccdnum or n.module != "assess"]
     others = store.numbers_of(conn, attempts, metrics) if attempts else []
-    rows += _of_ccds(mine, others, subject.ccdnum, thresholds, most)
-    return NightNumbers(nite, band, len(exposures), tuple(rows))
+    of_ccds, left_out = _of_ccds(mine, others, subject.ccdnum, thresholds, most)
+    return NightNumbers(nite, band, len(exposures), (*rows, *of_ccds), tuple(left_out))
 
 
 def _of_verdict(
@@ -151,8 +175,8 @@ def _of_ccds(
     ccdnum: int | None,
     thresholds: Sequence[Threshold],
     most: int,
-) -> list[Beside]:
-    """Return numbers of CCDs: of one CCD, or of each number the median over the CCDs, and the CCDs that stand out."""
+) -> tuple[list[Beside], list[Beside]]:
+    """Return numbers of CCDs: of one CCD, or of each number the median and the CCDs that stand out; then the rest."""
     history: dict[tuple[str, str, int], list[float]] = {}
     for n in others:
         history.setdefault((n.metric, n.module, n.ccdnum), []).append(n.value)
@@ -162,13 +186,13 @@ def _of_ccds(
         if ccdnum is None or n.ccdnum == ccdnum
     ]
     if ccdnum is not None:
-        return sorted(single, key=lambda row: (not row.bad, not row.look, row.metric, row.module))
+        return sorted(single, key=lambda row: (not row.bad, not row.look, row.metric, row.module)), []
     whole = [row for row in single if not row.ccdnum]
     outside = sorted(
         (row for row in single if row.ccdnum and (row.look or row.bad)),
         key=lambda row: (not row.bad, -abs(row.deviation or 0.0)),
     )
-    return [*whole, *_medians(mine, others), *outside[:most]]
+    return [*whole, *_medians(mine, others), *outside[:most]], outside[most:]
 
 
 def _medians(mine: Sequence[Number], others: Sequence[Number]) -> list[Beside]:
@@ -217,9 +241,8 @@ def _beside(number: Number, others: Sequence[float], thresholds: Sequence[Thresh
         (bound.low_warn, bound.high_warn, bound.low_bad, bound.high_bad) if bound else (None,) * 4
     )
     bad = bound is not None and (not math.isfinite(number.value) or _outside(number.value, low_bad, high_bad))
-    look = (bound is not None and _outside(number.value, low_warn, high_warn)) or (
-        _is_far(number, finite, sigma)
-    )
+    beyond = bad or (bound is not None and _outside(number.value, low_warn, high_warn))
+    look = beyond or _is_far(number, finite, sigma)
     return Beside(
         number.metric,
         number.module,
@@ -233,6 +256,7 @@ def _beside(number: Number, others: Sequence[float], thresholds: Sequence[Thresh
         _words(low_bad, low_warn, high_warn, high_bad),
         look,
         bad,
+        beyond=beyond,
     )
 
 

@@ -25,7 +25,7 @@ async function mask() {
   if (!kept.has(picture.dataset.mask)) kept.set(picture.dataset.mask, picture.src);
   if (!kept.has(to)) {
     toggle.textContent = "drawing …";
-    const answer = await fetch(picture.dataset.address + (to === "1" ? "?mask=1" : ""));
+    const answer = await fetch(picture.dataset.address + (to === "1" ? (picture.dataset.address.includes("?") ? "&" : "?") + "mask=1" : ""));
     if (!answer.ok) {
       toggle.textContent = "the picture cannot be drawn";
       return;

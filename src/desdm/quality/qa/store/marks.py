@@ -17,6 +17,7 @@ from desdm.schema import (
     person_office,
     pfw_attempt,
     pfw_request,
+    pfw_wrapper,
     qa_mark,
     qa_metric,
     task_message,
@@ -60,13 +61,19 @@ class MessageCount(NamedTuple):
 
 
 class MetricValue(NamedTuple):
-    """A QA number of an attempt."""
+    """A QA number of an attempt, with the module that measured it; ``wrapkeys`` are values of its loops."""
 
     name: str
     band: str
     wrapkeys: str
     value: float
     unit: str
+    module: str
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """Values of the loops of its module, by their names."""
+        return dict(item.partition("=")[::2] for item in self.wrapkeys.split(",") if "=" in item)
 
 
 def lock_marks(conn: Connection) -> None:
@@ -243,7 +250,12 @@ def message_counts(conn: Connection, attempt_id: int) -> list[MessageCount]:
 def metric_values(conn: Connection, attempt_id: int) -> list[MetricValue]:
     """Return the QA numbers of an attempt, by name, band and loop values."""
     c = qa_metric.c
-    query = select(c.name, c.band, c.wrapkeys, c.value, c.unit).where(c.pfw_attempt_id == attempt_id)
+    module = func.coalesce(pfw_wrapper.c.modname, "")
+    query = (
+        select(c.name, func.coalesce(c.band, ""), c.wrapkeys, c.value, c.unit, module)
+        .select_from(qa_metric.outerjoin(pfw_wrapper, pfw_wrapper.c.task_id == c.task_id))
+        .where(c.pfw_attempt_id == attempt_id)
+    )
     rows = conn.execute(query.order_by(c.name, c.band, c.wrapkeys, c.task_id))
     return [MetricValue._make(row) for row in rows]
 

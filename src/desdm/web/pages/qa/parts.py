@@ -74,7 +74,7 @@ class PagePicture:
     uri
         Data URI, or the address of the picture if it is not drawn yet.
     address
-        Address of the picture; with ``?mask=1`` and ``?large=1``.
+        Address of the picture, which takes ``mask=1`` and ``large=1``.
     text
         What it shows.
     width, height
@@ -131,7 +131,10 @@ def page_picture(
     if sources is None or not pictures.available(sources):
         return None
     address = f"/qa/picture/{quote(subject.name, safe='')}"
-    later = PagePicture(f"{address}?mask=1" if mask else address, address, sources.text, masked=mask)
+    if sources.band:
+        address += f"?band={quote(sources.band, safe='')}"
+    with_mask = f"{address}{'&' if sources.band else '?'}mask=1"
+    later = PagePicture(with_mask if mask else address, address, sources.text, masked=mask)
     try:
         picture = pictures.make(sources, mask=mask, within=_WAIT)
     except DesdmError as err:

@@ -37,7 +37,7 @@ def picture_handlers(services: Services, pictures: Pictures) -> list[tuple[Endpo
                 try:
                     subject = find_subject(conn, name, production(services))
                     require_visible(conn, caller_of(request), subject, path)
-                    sources = picture_sources(conn, subject)
+                    sources = picture_sources(conn, subject, values.text("BAND").strip())
                 except NotFoundError as err:
                     raise NotFoundError(f"there is nothing at {path}") from err
             size = LARGE if values.flag("LARGE") else SMALL

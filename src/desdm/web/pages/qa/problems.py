@@ -16,6 +16,7 @@ from desdm.accounts.model import Action
 from desdm.errors import UsageError
 from desdm.operations.qa import deskstore
 from desdm.operations.qa.bundle import make_bundle
+from desdm.operations.qa.closing import close_problem
 from desdm.release import problems
 from desdm.release.model import Problem
 from desdm.schema.operationstates import (
@@ -263,7 +264,7 @@ def _perform(conn: Connection, number: int, form: Form, who: str) -> int:
         problems.reject_problem(conn, number, reason, code=code, who=who, now=at)
     elif name == "close":
         kind, proof = form.text("proof_kind"), form.text("proof")
-        problems.close_problem(
+        close_problem(
             conn,
             number,
             reason,

@@ -11,16 +11,16 @@ from desdm.accounts.model import Action
 from desdm.archive.catalog import attempt_number
 from desdm.archive.store import attempt_facts
 from desdm.errors import ConflictError, NotFoundError, UsageError
-from desdm.operations.qa.marks import MarkOrder, mark_subject
+from desdm.operations.qa.marks import DEFECT_SEVERITIES, MarkOrder, mark_subject
 from desdm.operations.qa.pictures import Pictures, picture_sources
-from desdm.operations.qa.subjectfacts import default_reason, read_subject
+from desdm.operations.qa.subjectfacts import default_reason, read_subject, remarks
 from desdm.quality.qa import store
 from desdm.quality.qa.model import QaMark, Review, ReviewFilter
 from desdm.quality.qa.review import ask_review, take_review
 from desdm.quality.qa.reviewsteps import step_review
 from desdm.quality.qa.subjects import find_subject
 from desdm.schema import EVALUATIONS
-from desdm.schema.operationstates import Mark, ReviewCause, ReviewState, Severity
+from desdm.schema.operationstates import Mark, ReviewCause, ReviewState
 from desdm.services.context import Services, caller_of
 from desdm.services.endpoint import Endpoint, Handler
 from desdm.services.parameters import Values
@@ -106,13 +106,14 @@ class _Pages:
             mine=entry.state is ReviewState.TAKEN and entry.taken_by == caller.login,
             may_mark=caller.may(Action.JUDGE) and free,
             reason=default_reason(facts),
+            remarks=remarks(facts),
             query=_query(chosen),
             chosen=chosen,
             last=last,
             total=sum(counts.values()),
             refusal=refusal,
             codes=CODES,
-            severities=list(Severity),
+            severities=DEFECT_SEVERITIES,
             cut=cut,
             address=address_of,
         )

@@ -11,12 +11,19 @@ from desdm.accounts.model import Action
 from desdm.errors import NotFoundError, UsageError
 from desdm.operations.acceptance import exclude_exposure, lift_exclusion
 from desdm.operations.qa.focalplane import focal_plane_svg
-from desdm.operations.qa.marks import mark_subject
+from desdm.operations.qa.marks import DEFECT_SEVERITIES, mark_subject
 from desdm.operations.qa.pictures import Pictures
-from desdm.operations.qa.subjectfacts import Details, SubjectFacts, default_reason, details_of, read_subject
+from desdm.operations.qa.subjectfacts import (
+    Details,
+    SubjectFacts,
+    default_reason,
+    details_of,
+    read_subject,
+    remarks,
+)
 from desdm.quality.qa import store
 from desdm.quality.qa.subjects import find_subject
-from desdm.schema.operationstates import Severity, SubjectKind
+from desdm.schema.operationstates import SubjectKind
 from desdm.services.context import Services, caller_of
 from desdm.services.endpoint import Endpoint, Handler
 from desdm.services.parameters import Values
@@ -79,8 +86,9 @@ class _Pages:
         """
         caller, path = caller_of(request), request.url.path
         metric = values.text("METRIC").strip() if values is not None else ""
+        band = values.text("BAND").strip() if values is not None and kind is SubjectKind.TILE else ""
         with self._services.database.read() as conn:
-            facts = self._read(conn, request, kind, name, path)
+            facts = self._read(conn, request, kind, name, path, band)
             details = details_of(conn, facts, self._scope, self._services.config.releases)
             subject = facts.subject
             own = subject.attempt_id is not None and (
@@ -107,21 +115,24 @@ class _Pages:
             sees=sees,
             may_judge=caller.may(Action.JUDGE),
             reason=default_reason(facts),
+            remarks=remarks(facts),
             kind=_WORDS[subject.kind],
             metrics=metrics,
             metric=chosen,
+            band=facts.sources.band if facts.sources is not None else "",
+            bands=facts.sources.bands if facts.sources is not None else (),
             plane=_plane(details, chosen),
             columns=[column for column in _COLUMNS if any(column in c.numbers for c in details.ccds)],
             cut=_cut(facts),
             ccds=[c.ccdnum for c in details.ccds],
             refusal=refusal,
             codes=CODES,
-            severities=list(Severity),
+            severities=DEFECT_SEVERITIES,
             address=address_of,
         )
 
     def _read(
-        self, conn: Connection, request: Request, kind: SubjectKind, name: str, path: str
+        self, conn: Connection, request: Request, kind: SubjectKind, name: str, path: str, band: str
     ) -> SubjectFacts:
         """Return what there is to see of a subject that the caller may see."""
         caller = caller_of(request)
@@ -133,7 +144,7 @@ class _Pages:
                     f"{address_of(subject.kind, subject.name)}"
                 )
             require_visible(conn, caller, subject, path)
-            return read_subject(conn, name, self._scope)
+            return read_subject(conn, name, self._scope, band=band)
         except NotFoundError as err:
             if caller.may(Action.SEE_OPERATIONS):
                 raise
