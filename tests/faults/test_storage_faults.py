@@ -174,8 +174,11 @@ def test_a_storage_fault_is_a_typed_error(
     home = tmp_path / "home"
     shutil.copytree(installation, home)
     (tmp_path / "new.txt").write_text("new" * 4000)
+    # The lock outlasts any patience: a short one tells the same.
     monkeypatch.setattr(
-        schema_database, "_PRAGMAS", tuple(p.replace("60000", "50") for p in schema_database._PRAGMAS)
+        schema_database.Database,
+        "_set_patience",
+        lambda _database, connection, _record: connection.execute("PRAGMA busy_timeout=50"),
     )
     if fault in DAMAGE:
         DAMAGE[fault](home)
