@@ -1,14 +1,20 @@
-"""Numbers in texts from outside: digits, sign, point and exponent, nothing else that Python would read as a number."""
+"""Numbers in texts: those from outside are digits, sign, point and exponent, nothing else that Python would read as one."""
 
 from __future__ import annotations
 
 import math
 
-__all__ = ["DECIMAL", "NOT_FINITE", "decimal_number", "finite_number", "whole_number"]
+__all__ = ["DECIMAL", "NOT_FINITE", "counted", "decimal_number", "finite_number", "whole_number"]
 
 #: Texts that are decimal numbers, and words that stand for a double without digits; every engine reads them alike.
 DECIMAL = "[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?"
 NOT_FINITE = "[+-]?[iI][nN][fF](?:[iI][nN][iI][tT][yY])?|[nN][aA][nN]"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, whose plural takes an s: ``1 job``, ``2 jobs``, ``2 messages of level 1``."""
+    word, _, rest = noun.partition(" ")
+    return f"{count} {word}{'' if count == 1 else 's'}{rest and f' {rest}'}"
 
 
 def decimal_number(text: str) -> float:

@@ -116,12 +116,12 @@ def test_notes_of_a_submission_go_to_standard_error(desdm: Session, tmp_path: Pa
     dry = desdm("submit", "../talk.wcl", "--dry-run")
     assert "note: inputs that are suspect: 1, for raw.txt: its bytes have changed" in dry.stderr
     assert "note:" not in dry.stdout
-    assert "T1_r1p01 would have 1 jobs" in dry.stdout
+    assert "T1_r1p01 would have 1 job with" in dry.stdout
 
 
 def test_a_dry_run_writes_nothing(desdm: Session) -> None:
     dry = desdm("submit", "../talk.wcl", "--dry-run")
-    assert "would have 1 jobs with 1 wrappers" in dry.stdout
+    assert "would have 1 job with 1 wrapper on" in dry.stdout
     assert json.loads(desdm("status", "--json").stdout) == []
 
 

@@ -60,7 +60,7 @@ def test_a_dry_run_says_what_it_will_do_and_writes_nothing(home: Path) -> None:
     before = dump(home)
     change = "setting=skycompress.threshold:4"
     plan = desdm(home, "retry", FIRST, "--reason", "faint objects", "--with", change, "--dry-run")
-    assert plan["changes"] == [{"key": "skycompress.threshold", "before": "", "after": "4"}]
+    assert plan["changes"] == [{"key": "skycompress.threshold", "before": "3.0", "after": "4"}]
     assert (plan["attempt"], plan["replaces"], plan["dry_run"]) == ("D00150014_r2p02", FIRST, True)
     assert any(i["filename"] == "DECam_00150014.fits.fz" for i in plan["inputs"])
     assert (plan["calibrations"], plan["inputs_only_first"], plan["inputs_only_second"]) == ([], [], [])

@@ -328,6 +328,7 @@ def campaign(
 ) -> None:
     """Queue campaign NAME: a frozen set of exposures or tiles with a pipeline and settings, under its own name."""
     from desdm.cli.submit import parse_settings
+    from desdm.numbers import counted
     from desdm.operations.clock import machine_time
     from desdm.operations.queue.campaign import Campaign, queue_campaign
 
@@ -339,7 +340,8 @@ def campaign(
     with facility.database.read() if dry_run else facility.database.write() as conn:
         rows = queue_campaign(conn, facility.config, wanted, reason=reason, who=who, now=now, dry_run=dry_run)
     document = {"campaign": name, "dry_run": dry_run, "rows": [_document(row) for row in rows]}
-    text = f"{len(rows)} rows {'would be' if dry_run else 'are'} queued"
+    verb = "would be" if dry_run else "is" if len(rows) == 1 else "are"
+    text = f"{counted(len(rows), 'row')} {verb} queued"
     context.show(document, lambda: click.echo(text), as_json)
 
 

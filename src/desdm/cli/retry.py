@@ -103,9 +103,10 @@ def command(
 
 def _print_plan(context: CommandContext, retry: Retry, submission: Submission, changed: InputChanges) -> None:
     """Print what a retry does before it does it."""
-    click.echo(
-        f"{submission.run} repeats {retry.attempt.run}: {submission.jobs} jobs, {submission.wrappers} wrappers"
-    )
+    from desdm.numbers import counted
+
+    size = f"{counted(submission.jobs, 'job')}, {counted(submission.wrappers, 'wrapper')}"
+    click.echo(f"{submission.run} repeats {retry.attempt.run}: {size}")
     rows = [(c.key, c.before, c.after) for c in retry.changes]
     context.table(("SETTING", "BEFORE", "AFTER"), rows, empty="with the same settings")
     if changed.calibrations:

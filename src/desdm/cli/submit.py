@@ -83,6 +83,7 @@ def command(
     from desdm.framework.submit import submit
     from desdm.framework.submitwcl import describe_ignored_keys, from_wcl
     from desdm.framework.tileinfo import include_functions
+    from desdm.numbers import counted
     from desdm.pipelines import get
     from desdm.quality.qa.selection import omissions
     from desdm.schema.states import AttemptState
@@ -147,8 +148,8 @@ def command(
             )
         elif dry_run:
             click.echo(
-                f"{submission.run} would have {submission.jobs} jobs with {submission.wrappers} wrappers "
-                f"on {len(submission.inputs)} inputs"
+                f"{submission.run} would have {counted(submission.jobs, 'job')} with "
+                f"{counted(submission.wrappers, 'wrapper')} on {counted(len(submission.inputs), 'input')}"
             )
         elif submission.reused:
             click.echo(
@@ -156,7 +157,8 @@ def command(
             )
         else:
             click.echo(
-                f"{submission.run} {state.value}: {submission.jobs} jobs, {submission.wrappers} wrappers"
+                f"{submission.run} {state.value}: {counted(submission.jobs, 'job')}, "
+                f"{counted(submission.wrappers, 'wrapper')}"
             )
             click.echo(f"next: desdm show {submission.run}   desdm report {submission.run}")
 

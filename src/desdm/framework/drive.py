@@ -26,6 +26,7 @@ from desdm.framework.model import Attempt, Job, WrapperRow
 from desdm.framework.process import submitter_alive
 from desdm.framework.register import register_job
 from desdm.framework.store.common import now
+from desdm.numbers import counted
 from desdm.processes import process_start
 from desdm.quality.qa.review import put_up_after_run
 from desdm.schema.database import Database
@@ -312,7 +313,11 @@ class _Driver:
         with self.database.write() as conn:
             errors, flags = store.count_findings(conn, self.attempt.id)
             state = AttemptState.FLAGGED if errors or flags else AttemptState.DONE
-            comment = f"{errors} messages of level 1, {flags} flags" if errors or flags else None
+            comment = (
+                f"{counted(errors, 'message of level 1')}, {counted(flags, 'flag')}"
+                if errors or flags
+                else None
+            )
             store.change_attempt(conn, self.attempt, state, self.who, comment)
             put_up_after_run(conn, self.attempt.id, now())
         return state

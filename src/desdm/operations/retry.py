@@ -54,7 +54,7 @@ _UNFINISHED = (AttemptState.FAILED, AttemptState.INTERRUPTED, AttemptState.CANCE
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A setting that a new attempt changes; empty ``before``: the attempt that it repeats did not set it."""
+    """A setting that a new attempt changes; empty ``before``: the attempt that it repeats had none."""
 
     key: str
     before: str
@@ -250,8 +250,12 @@ def plan_retry(
         **_calibration_settings(conn, pipeline, changes.calibrations),
         **_program_settings(pipeline, changes.programs),
     }
+    record = watch.configuration(conn, attempt.id)
+    effective = {**dict(_flat(record.settings)), **dict(_flat(record.modules)), **before}
     differing = [
-        Change(key, before.get(key, ""), value) for key, value in after.items() if before.get(key) != value
+        Change(key, effective.get(key, ""), value)
+        for key, value in after.items()
+        if effective.get(key) != value
     ]
     _require_same_unit(attempt, pipeline, differing)
     return Retry(

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from markupsafe import Markup
 
+from desdm.numbers import counted
 from desdm.operations.report.svg import number_text
 
 __all__ = ["DESK_FILTERS"]
@@ -106,6 +107,7 @@ def _night(nite: str) -> str:
 
 
 DESK_FILTERS: Mapping[str, Callable[..., object]] = {
+    "counted": counted,
     "state": _state,
     "word": _word,
     "at": _at,

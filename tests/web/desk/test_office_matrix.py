@@ -316,6 +316,11 @@ says who may see each page and send each form: `log in` is status 401 (a browser
 `nothing there` is 404 with the same text as for what does not exist. One member's group was sent the exposure
 of these pages, the other's was not.
 
+A retry from a page changes how data are processed, not what they are judged by: of a production run the settings of the
+assessment (`assess.…`), the quality controls (`qcf.…`, `use_qcf`), the choice of data (`assessment`, `inputs.…`), `project`
+and `campaign` are changed by `prod_sci` and `admin` only. A trial (`setting=run_class:study`, `qualify` or `dev`)
+supersedes nothing, and may change them; a trial is made a production run at the command line only.
+
 The author of an act is the account that sends the form. The table is written by `DESDM_UPDATE_DOCS=1 pytest
 tests/web/desk/test_office_matrix.py`, and a test compares it with the server's answers.
 

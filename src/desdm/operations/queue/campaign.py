@@ -12,6 +12,7 @@ from desdm.config import Config
 from desdm.errors import ConflictError, NotFoundError, UsageError
 from desdm.framework.settings import UNIT_KEYS, KnownSettings
 from desdm.framework.store.tiles import tile_row
+from desdm.numbers import counted
 from desdm.operations.queue import store
 from desdm.operations.queue.model import QueueRow
 from desdm.pipelines import get
@@ -138,7 +139,7 @@ def queue_campaign(
         return rows
     for row in rows:
         store.insert_row(conn, row)
-    text = f"campaign {campaign.name} queued: {pipeline.name} of {len(rows)} units"
+    text = f"campaign {campaign.name} queued: {pipeline.name} of {counted(len(rows), 'unit')}"
     record_event(conn, EventKind.QUEUE, who, text, subject=f"campaign {campaign.name}", reason=reason.strip())
     return rows
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from desdm.archive.model import Scope
+from desdm.numbers import counted
 from desdm.operations.arrival import Arrival, arrivals
 from desdm.operations.queue import store
 from desdm.operations.queue.model import RULE, Policy, QueueRow
@@ -105,7 +106,7 @@ def enqueue(
         added = [_queue_exposure(conn, situation, a, rows) for a in exposures if not a.calibration]
         count = Queued(count.added + of_night.added + sum(added), count.reopened + of_night.reopened)
         if of_night.added or any(added):
-            text = f"night {nite}: {of_night.added + sum(added)} rows queued"
+            text = f"night {nite}: {counted(of_night.added + sum(added), 'row')} queued"
             record_event(conn, EventKind.QUEUE, WHO, text, subject=nite)
     return count
 

@@ -23,6 +23,7 @@ from desdm.framework.drive import Progress, submitter_alive
 from desdm.framework.engines import Engine
 from desdm.framework.model import Attempt
 from desdm.framework.parallel import DriverPool
+from desdm.numbers import counted
 from desdm.operations.clock import machine_time
 from desdm.operations.lease import Lease, acquire, give_up, renew, require
 from desdm.operations.nightly import parallel_runs
@@ -258,7 +259,7 @@ class _Runner:
         count = queued.added + queued.reopened + again
         self.summary.queued += count
         if count:
-            work.say(f"{count} rows queued")
+            work.say(f"{counted(count, 'row')} queued")
 
     def _tell(self) -> None:
         """Send notices that are due, and end dispatches whose answer is late."""
