@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from desdm.archive.archive import Archive
+from desdm.cli.dts import _line
 from desdm.operations.dts import Delivery, Receiver, watch
-from desdm.operations.dts.paths import LONGEST_NAME, path_of, path_text
+from desdm.operations.dts.paths import LONGEST_NAME, path_of, path_text, printable
 from desdm.release.problems import problems
 from desdm.schema.database import Database
 from desdm.schema.operationstates import DeliveryReason, DeliveryState
@@ -140,6 +141,14 @@ def test_a_row_whose_file_became_a_pipe_does_not_block(taker: Receiver, drop: Pa
     os.mkfifo(path)
     one = taker.judge(noted.id)
     assert (one.state, one.reason_code) == (DeliveryState.QUARANTINED, DeliveryReason.REGISTER)
+
+
+def test_signs_that_deceive_are_shown_escaped(taker: Receiver, drop: Path) -> None:
+    (drop / "a\u202esti\x1b[31mf\n.fits").write_bytes(b"x")
+    (one,) = watched(taker, drop).values()
+    assert "a\\u202esti\\x1b[31mf\\n.fits: quarantined" in _line(one)
+    assert _line(one).isprintable()
+    assert printable("é – D00150014.fits") == "é – D00150014.fits"
 
 
 def test_a_device_is_refused(taker: Receiver) -> None:

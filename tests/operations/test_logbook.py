@@ -72,6 +72,25 @@ def test_a_filter_selects_lines(filled: Database, wanted: LogFilter, texts: list
     assert _texts(filled, wanted) == texts
 
 
+def test_jobs_that_are_done_can_be_left_out(filled: Database) -> None:
+    with filled.write() as conn:
+        for text in ("job 1 done", "job 2 failed"):
+            record_event(conn, EventKind.JOB, "D00150029_r1p01", text)
+        record_event(conn, EventKind.EXCLUDE, "john", "job 3 done")
+    assert _texts(filled, LogFilter(kind=EventKind.JOB)) == ["job 2 ", "job 1 "]
+    assert _texts(filled, LogFilter(without_done_jobs=True), 2) == ["job 3 ", "job 2 "]
+    assert "job 1 " not in _texts(filled, LogFilter(without_done_jobs=True))
+
+
+@pytest.mark.parametrize("nite", ["20120230", "20121131", "20130229"])
+def test_a_night_is_a_date(filled: Database, nite: str) -> None:
+    with pytest.raises(UsageError, match="is not a night"):
+        parse_subject(nite)
+    with pytest.raises(UsageError, match="is not a night"), filled.write() as conn:
+        write_entry(conn, "text", who="jane", details=Details(LogCategory.OTHER, nite))
+    assert parse_subject("20120229") == Subject(SubjectKind.NITE, "20120229")
+
+
 def test_pages_follow_each_other_without_gap_or_repetition(filled: Database) -> None:
     with filled.read() as conn:
         whole = [e.id for e in find_entries(conn, LogFilter())]

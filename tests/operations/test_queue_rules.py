@@ -147,6 +147,19 @@ def test_a_policy_needs_a_statement_and_ends_with_a_reason(database: Database) -
     assert told == [("mary", "agreed on Monday"), ("mary", "the season is over")]
 
 
+def test_a_policy_that_says_the_same_or_has_a_rank_below_0_is_refused(database: Database) -> None:
+    with database.write() as conn:
+        entered = add_policy(conn, policy(), who="mary", now=NOW)
+        for twin in (policy(statement="again"), policy(nite_from="00000000", nite_to="99999999")):
+            with pytest.raises(ConflictError, match=f"policy {entered.id} "):
+                add_policy(conn, twin, who="john", now=NOW)
+        with pytest.raises(UsageError, match="below 0"):
+            add_policy(conn, policy(rank=-1), who="mary", now=NOW)
+        add_policy(conn, policy(band="r"), who="mary", now=NOW)
+        end_policy(conn, entered.id or 0, reason="over", who="mary", now=NOW)
+        add_policy(conn, policy(), who="mary", now=NOW)
+
+
 def test_the_time_of_a_delivery_counts_for_deadline_and_age(night: Database) -> None:
     late = NOW - timedelta(hours=5)
     with night.write() as conn:

@@ -327,6 +327,7 @@ def dismiss(
 def clean(context: CommandContext, days: float, go: bool, reason: str, clock: Clock, as_json: bool) -> None:
     """Remove files from the quarantine whose deliveries were dismissed long ago; the rows of these stay."""
     from desdm.operations.dts.clean import clean_quarantine
+    from desdm.operations.dts.paths import printable
     from desdm.operations.dts.places import Places
 
     facility = context.facility
@@ -345,7 +346,7 @@ def clean(context: CommandContext, days: float, go: bool, reason: str, clock: Cl
     }
 
     def human() -> None:
-        rows = [(f.delivery.id, f.delivery.filename, f.delivery.checked_at, f.size) for f in found]
+        rows = [(f.delivery.id, printable(f.delivery.filename), f.delivery.checked_at, f.size) for f in found]
         context.table(("DELIVERY", "FILE", "DISMISSED", "BYTES"), rows, empty="no file is that old")
         if found:
             click.echo(f"{len(found)} removed" if go else f"{len(found)} would be removed; to do it add --go")
@@ -407,8 +408,10 @@ def _show_decision(context: CommandContext, delivery: Delivery, before: str, as_
 
 def _line(delivery: Delivery) -> str:
     """Return a delivery in one line."""
+    from desdm.operations.dts.paths import printable
+
     code = "" if delivery.reason_code is None else f", {delivery.reason_code.value}: {delivery.reason}"
-    return f"delivery {delivery.id}, {delivery.filename}: {delivery.state.value}{code}"
+    return printable(f"delivery {delivery.id}, {delivery.filename}: {delivery.state.value}{code}")
 
 
 def _print_deliveries(context: CommandContext, deliveries: Sequence[Delivery]) -> None:
@@ -431,6 +434,8 @@ def _expected_document(expected: ExpectedFile) -> dict[str, object]:
 
 def _print_status(context: CommandContext, status: ArrivalStatus) -> None:
     """Print counts by night, and what needs a person."""
+    from desdm.operations.dts.paths import printable
+
     titles = (
         "NITE",
         "EXPECTED",
@@ -453,4 +458,6 @@ def _print_status(context: CommandContext, status: ArrivalStatus) -> None:
         click.echo(_line(delivery))
     for one in [e for e in status.expected if e.missing][:_MOST]:
         late = ", late" if one.late else ""
-        click.echo(f"missing{late}: {one.listed.filename} of night {one.listed.nite}, {one.state.value}")
+        click.echo(
+            f"missing{late}: {printable(one.listed.filename)} of night {one.listed.nite}, {one.state.value}"
+        )

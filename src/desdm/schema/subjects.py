@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import NamedTuple
 
 from desdm.errors import UsageError
@@ -80,6 +81,15 @@ def _kind_of(name: str) -> SubjectKind | None:
     return SubjectKind.FILE if "." in name else None
 
 
+def _is_date(digits: str) -> bool:
+    """Whether eight digits are a date of the calendar, YYYYMMDD."""
+    try:
+        datetime.strptime(digits, "%Y%m%d")
+    except ValueError:
+        return False
+    return True
+
+
 def _canonical(kind: SubjectKind, name: str) -> str:
     """Return the canonical name of a thing of a kind; `UsageError` if no such thing has that name."""
     if kind is SubjectKind.EXPOSURE:
@@ -92,7 +102,7 @@ def _canonical(kind: SubjectKind, name: str) -> str:
         if match is None or not int(match[2]):
             raise UsageError(f"{name!r} is not a CCD of an exposure; write it as D00229686_c10")
         return f"{exposure_name(int(match[1]))}_c{int(match[2]):02d}"
-    if kind is SubjectKind.NITE and not _NITE.fullmatch(name):
+    if kind is SubjectKind.NITE and not (_NITE.fullmatch(name) and _is_date(name)):
         raise UsageError(f"{name!r} is not a night; give its date, YYYYMMDD, for instance 20121120")
     if kind is SubjectKind.ATTEMPT and RunName.parse(name) is None:
         raise UsageError(f"{name!r} is not a run; its name looks like D00229686_r5p01")

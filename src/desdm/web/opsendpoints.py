@@ -111,6 +111,7 @@ LOG = _page(
         example="weather",
     ),
     Parameter("words", Kind.TEXT, "words of text or reason, each of them", example="clouds"),
+    Parameter("jobs", Kind.TEXT, "also that jobs are done", choices=("all",), example="all"),
     Parameter("correct", Kind.WHOLE, "number of the entry that is to be corrected", least=1, example="1"),
     _BEFORE,
 )

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse
 
 from desdm.accounts.model import Action, Caller
 from desdm.accounts.sessions import form_token
+from desdm.operations.dts.paths import printable
 from desdm.services.context import caller_of
 from desdm.web.bundles import STATIC, bundle_address
 from desdm.web.desktexts import DESK_FILTERS
@@ -83,7 +84,10 @@ def _environment() -> Environment:
         icon=_icon(), static=static, bundle=bundle_address, bar=_BAR, desks=_DESKS, Action=Action
     )
     environment.filters.update(
-        size=_size, underscored=_underscored, count=lambda number: f"{number:,}".replace(",", "\u2009")
+        size=_size,
+        underscored=_underscored,
+        printable=printable,
+        count=lambda number: f"{number:,}".replace(",", "\u2009"),
     )
     environment.filters.update(DESK_FILTERS)
     return environment

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from desdm.operations.report.svg import Plot, Scale, nice_ticks, number_text, tick_texts
+from desdm.operations.report.svg import Plot, Scale, hour_texts, nice_ticks, number_text, tick_texts
 
 
 @pytest.mark.parametrize(
@@ -98,3 +98,9 @@ def test_ticks_of_an_axis_are_told_apart_and_say_where_they_stand(low: float, hi
     for text, value in zip(texts, ticks, strict=True):
         assert base + number(text) == pytest.approx(value, abs=1e-3 * (ticks[1] - ticks[0]))
         assert len(text) <= 8
+
+
+def test_times_of_ticks_tell_them_apart() -> None:
+    assert hour_texts([23.0, 23.5, 24.0, 24.5]) == ["23", "23.5", "0", "0.5"]
+    # Two exposures within a minute: 23.332, 23.334 h are 23:19:55 and 23:20:02.
+    assert hour_texts([23.332, 23.334]) == ["23:19:55", "23:20:02"]

@@ -48,6 +48,7 @@ def test_the_night_is_told_as_its_report_tells_it(processed: DeskSite, kim: Visi
 def test_a_night_without_data_and_a_word_that_is_no_night(processed: DeskSite, kim: Visitor) -> None:
     assert "Nothing of this night has arrived" in kim.text("/ops?nite=20130101")
     assert kim.get("/ops?nite=yesterday").status_code == 400
+    assert kim.get("/ops?nite=20121131").status_code == 400
     assert kim.get("/ops/night/20130101").status_code == 404
 
 
@@ -71,6 +72,12 @@ def test_the_product_view_is_the_state_of_each_unit(processed: DeskSite, kim: Vi
         [night] = night_products(conn, [NITE], processed.facility.config.campaign)
     assert night.pipelines == expected
     assert all(run in kim.text("/ops/runs") for run in runs)
+
+
+def test_jobs_that_are_done_are_shown_on_demand(kim: Visitor) -> None:
+    assert "job 1 done" not in kim.text("/ops/log")
+    assert "job 1 done" in kim.text("/ops/log?jobs=all&subject=" + FIRST)
+    assert "job 1 done" in kim.text("/ops/log?kind=job&subject=" + FIRST)
 
 
 def test_filters_of_runs_find_what_they_name(processed: DeskSite, kim: Visitor) -> None:

@@ -18,6 +18,7 @@ __all__ = [
     "open_regular",
     "path_of",
     "path_text",
+    "printable",
     "stored_name",
 ]
 
@@ -56,6 +57,11 @@ def _character(match: re.Match[str]) -> str:
     """Return the character of an escaped byte: that of ASCII, or Python's sign for a byte that is not UTF-8."""
     byte = int(match[1], 16)
     return chr(byte) if byte < 0x80 else chr(0xDC00 + byte)
+
+
+def printable(text: str) -> str:
+    r"""Return a text in one line: control characters, and those that turn the writing, as ``\x1b``, ``\u202e``."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def stored_name(path: Path) -> str:

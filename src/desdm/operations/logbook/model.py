@@ -86,6 +86,8 @@ class LogFilter:
         UTC, both inclusive.
     entries_only
         Only what people wrote.
+    without_done_jobs
+        Leave out that jobs are done, which a run says of each; those that failed stay.
     before
         Only lines with smaller numbers: the next page.
     """
@@ -99,4 +101,5 @@ class LogFilter:
     since: datetime | None = None
     until: datetime | None = None
     entries_only: bool = False
+    without_done_jobs: bool = False
     before: int | None = None

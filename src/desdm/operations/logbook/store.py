@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, not_, or_, select
 
 from desdm.operations.logbook.model import Details, LogEntry, LogFilter
 from desdm.schema import event, logbook, logbook_subject, pfw_attempt
@@ -107,6 +107,8 @@ def _conditions(wanted: LogFilter) -> list[ColumnElement[bool]]:
         conditions.append(b.category == wanted.category)
     if wanted.entries_only:
         conditions.append(b.event_id.is_not(None))
+    if wanted.without_done_jobs:
+        conditions.append(not_(and_(e.kind == EventKind.JOB.value, e.text.like("job % done"))))
     if wanted.since is not None:
         conditions.append(e.event_time >= wanted.since)
     if wanted.until is not None:

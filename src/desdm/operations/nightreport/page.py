@@ -9,7 +9,7 @@ from pathlib import Path
 from desdm.operations.nightreport.model import ExposureOfNight, NightReport
 from desdm.operations.report.pageparts import own_markup, render_page, write_page
 from desdm.operations.report.plots import Figure, band_style
-from desdm.operations.report.svg import Plot, number_text
+from desdm.operations.report.svg import Plot, hour_texts, number_text
 from desdm.schema.states import Verdict
 from desdm.survey.bands import band_order
 
@@ -79,5 +79,6 @@ def _figure(
         hint = f"{one.expnum} {one.band}: {number_text(value)} {unit}, {one.accepted} {one.reason}".strip()
         plot.marker(hour, value, band_style(one.band), hint, 4.0 if accepted else 2.2)
     bands = tuple(sorted({one.band for one, *_ in points}, key=band_order))
-    ticks = [(hour, number_text(hour % 24)) for hour in plot.x.ticks(6)]
+    places = plot.x.ticks(6)
+    ticks = list(zip(places, hour_texts(places), strict=True))
     return Figure(title, text, plot.render(xticks=ticks), bands)

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from desdm.errors import NotFoundError, UsageError
+from desdm.errors import ConflictError, NotFoundError, UsageError
 from desdm.operations.queue import store
 from desdm.operations.queue.model import ANY, DEFAULT_POLICIES, Policy
 from desdm.pipelines import PIPELINES, get
@@ -24,6 +24,8 @@ _UNITS = ("nite", "exposure")
 QUEUED = tuple(pipeline.name for pipeline in PIPELINES if pipeline.unit in _UNITS)
 #: Longest deadline, hours (a year), most tries, and names of programmes and bands.
 _LONGEST, _MOST_TRIES = 8784.0, 99
+#: First and last night that there can be.
+_ALL_NIGHTS = ("00010101", "99991231")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 
 
@@ -56,6 +58,8 @@ def add_policy(conn: Connection, policy: Policy, *, who: str, now: datetime) -> 
     ------
     UsageError
         A value cannot be, or no statement says who agreed.
+    ConflictError
+        A policy in force says the same, whatever its statement.
     """
     if not policy.statement.strip():
         raise UsageError("say who agreed what: --statement TEXT")
@@ -70,11 +74,16 @@ def add_policy(conn: Connection, policy: Policy, *, who: str, now: datetime) -> 
         raise UsageError(f"give a deadline above 0 and up to {_LONGEST:.0f} hours")
     if not 1 <= policy.max_tries <= _MOST_TRIES:
         raise UsageError(f"give 1 to {_MOST_TRIES} tries")
+    if policy.rank < 0:
+        raise UsageError(f"rank {policy.rank} is below 0; the least goes first, from 0 on")
     for name, value in (("programme", policy.programme), ("band", policy.band)):
         if value != ANY and _NAME.fullmatch(value) is None:
             raise UsageError(
                 f"{name} {value[:40]!r}: 1 to 32 letters, digits, '.', '_' or '-', or {ANY} for all"
             )
+    same = next((p for p in store.policies(conn) if _rule_of(p) == _rule_of(policy)), None)
+    if same is not None:
+        raise ConflictError(f"{same.text} says the same; end it first: desdm queue policy end {same.id}")
     entered = replace(policy, id=None, who=who[:32], since=now, until=None)
     entered = replace(entered, id=store.insert_policy(conn, entered))
     text = (
@@ -83,6 +92,20 @@ def add_policy(conn: Connection, policy: Policy, *, who: str, now: datetime) -> 
     )
     record_event(conn, EventKind.QUEUE, who, text, subject=f"policy {entered.id}", reason=entered.statement)
     return entered
+
+
+def _rule_of(policy: Policy) -> Policy:
+    """Return what a policy says, without number, author, statement and times; all nights in one form."""
+    return replace(
+        policy,
+        id=None,
+        nite_from=max(policy.nite_from, _ALL_NIGHTS[0]),
+        nite_to=min(policy.nite_to, _ALL_NIGHTS[1]),
+        statement="",
+        who="",
+        since=None,
+        until=None,
+    )
 
 
 def end_policy(conn: Connection, number: int, *, reason: str, who: str, now: datetime) -> None:

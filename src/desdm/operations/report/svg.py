@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Plot", "Scale", "nice_ticks", "number_text", "tick_texts"]
+__all__ = ["Plot", "Scale", "hour_texts", "nice_ticks", "number_text", "tick_texts"]
 
 Values: TypeAlias = npt.NDArray[np.float64]
 
@@ -53,6 +53,15 @@ def number_text(value: float) -> str:
     else:
         text = f"{value:.4g}" if abs(value) < 10_000 else f"{value:.0f}"
     return text.replace("-", "−")
+
+
+def hour_texts(hours: Sequence[float]) -> list[str]:
+    """Return times of the day for ticks, in hours; where these do not tell them apart, as HH:MM:SS."""
+    texts = [number_text(hour % 24) for hour in hours]
+    if len(set(texts)) == len(texts):
+        return texts
+    seconds = [round(hour * 3600) % 86400 for hour in hours]
+    return [f"{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}" for s in seconds]
 
 
 def tick_texts(ticks: Sequence[float]) -> tuple[list[str], str]:

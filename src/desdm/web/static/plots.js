@@ -4,6 +4,12 @@ const BANDS = ["u", "g", "r", "i", "z", "Y", "VR"];
 let drawn = [];
 
 /** The colour that the style sheet gives a band. */
+// Times of ticks with as many digits as tell them apart.
+function times(u, splits) {
+  const step = splits.length > 1 ? splits[1] - splits[0] : 60;
+  return splits.map((at) => new Date(at * 1000).toISOString().slice(11, step < 1 ? 23 : step < 60 ? 19 : 16));
+}
+
 function colour(band) {
   const probe = document.createElement("i");
   probe.className = `dot b-${BANDS.includes(band) ? band : "none"}`;
@@ -51,7 +57,7 @@ function draw() {
       cursor: { x: true, y: true, drag: { x: true, y: false }, points: { show: false }, sync: { key: "night" } },
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "UTC"),
       scales: { x: { time: true } },
-      axes: [{ ...axis, values: (u, splits) => splits.map((at) => new Date(at * 1000).toISOString().slice(11, 16)) }, { ...axis, size: 56 }],
+      axes: [{ ...axis, values: times }, { ...axis, size: 56 }],
       series: [{}, ...bands.map((band) => ({ label: band, stroke: colour(band), paths: () => null, points: { show: (u, series) => { points(u, series, null, night); return false; } } }))],
       hooks: { setCursor: [(u) => {
         const i = u.cursor.idx;

@@ -46,7 +46,7 @@ def routes(services: Services) -> list[BaseRoute]:
             entries = store.find_entries(conn, wanted, _ROWS + 1)
         query = {
             name: values.text(name.upper()).strip()
-            for name in ("nite", "subject", "kind", "who", "category", "words")
+            for name in ("nite", "subject", "kind", "who", "category", "words", "jobs")
         }
         return page(
             request,
@@ -82,7 +82,9 @@ def routes(services: Services) -> list[BaseRoute]:
     async def feed(request: Request) -> Response:
         def make() -> bytes:
             with services.database.read() as conn:
-                return _atom(base_url(request), store.find_entries(conn, LogFilter(), _FEED_ROWS))
+                return _atom(
+                    base_url(request), store.find_entries(conn, LogFilter(without_done_jobs=True), _FEED_ROWS)
+                )
 
         headers = {"Cache-Control": "no-store"}
         body = await run_blocking(services, make)
@@ -101,6 +103,7 @@ def _filter(values: Values) -> LogFilter:
         subject=values.text("SUBJECT").strip(),
         nite=checked_nite(values.text("NITE")),
         words=tuple(values.text("WORDS").split()[:8]),
+        without_done_jobs=not values.text("JOBS") and kind != EventKind.JOB.value,
         before=values.whole("BEFORE"),
     )
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from desdm.operations.nightreport.model import ExposureOfNight
 from desdm.operations.report.plots import band_style
-from desdm.operations.report.svg import Plot, number_text
+from desdm.operations.report.svg import Plot, hour_texts
 from desdm.schema.states import Verdict
 from desdm.survey.bands import band_order
 
@@ -67,7 +67,8 @@ def _svg(exposures: Sequence[ExposureOfNight], name: str, title: str, unit: str)
             ]
             if chosen:
                 plot.points([x for x, _ in chosen], [y for _, y in chosen], band_style(band), size)
-    ticks = [(hour, number_text(hour % 24)) for hour in plot.x.ticks(6)]
+    places = plot.x.ticks(6)
+    ticks = list(zip(places, hour_texts(places), strict=True))
     return Markup(plot.render(xticks=ticks))  # noqa: S704 - our own drawing; texts within are escaped
 
 
