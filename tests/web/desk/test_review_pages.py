@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import requests
+
 from desdm.accounts.clock import now
 from desdm.operations.qa.marks import MarkOrder, mark_subject
 from desdm.quality.qa import store
 from desdm.quality.qa.model import Threshold
+from desdm.quality.qa.review import take_review
 from desdm.quality.qa.thresholds import LAST_EXPOSURE, set_threshold
 from desdm.release.problems import open_problem
 from desdm.schema.operationstates import Mark, ReviewState, SubjectKind
-from tests.support.desknight import Desk, desk, desk_browser, enter
+from tests.support.desknight import PASSWORD, Desk, desk, desk_browser, enter
 from tests.support.pages import Browser, Tab
 
 __all__ = ["desk", "desk_browser"]
@@ -82,6 +85,10 @@ def test_the_mask_comes_and_goes_with_its_key(desk_browser: Browser) -> None:
         assert not page.locator("#help[open]").count()
         page.keyboard.press("?")
         page.wait_for_selector("#help[open]")
+        box = page.locator("#help").bounding_box()
+        assert box is not None and box["y"] + box["height"] <= page.evaluate("window.innerHeight") + 1, (
+            "it is in sight"
+        )
         tab.check()
 
 
@@ -157,3 +164,36 @@ def test_nothing_bad_is_blessed_by_a_key_without_words_of_the_person(
         page.wait_for_selector("#undo")
         assert marks(desk, name)[-1] == ("blessed", "ben", "seeing is better than the threshold says")
         tab.check()
+
+
+def session(desk: Desk, login: str) -> requests.Session:
+    made = requests.Session()
+    fields = {"login": login, "password": PASSWORD, "next": "/"}
+    assert made.post(f"{desk.url}/login", data=fields, timeout=60).status_code == 200
+    return made
+
+
+def test_an_entry_of_another_person_is_not_marked_by_a_direct_request(desk: Desk) -> None:
+    with desk.facility.database.write() as conn:
+        entry = store.reviews(conn)[-1]
+        take_review(conn, entry.id, who="ben", now=now())
+        before = store.marks_of(conn, entry.subject_kind, entry.subject)
+    ann = session(desk, "ann")
+    page = ann.get(f"{desk.url}/qa/{entry.subject_kind.value}/{entry.subject}", timeout=60).text
+    fields = {
+        "csrf": page.partition('name="csrf" content="')[2].partition('"')[0],
+        "seen": page.partition('name="seen" value="')[2].partition('"')[0],
+        "verdict": "blessed",
+        "reason": "good",
+    }
+    answer = ann.post(f"{desk.url}/qa/review/{entry.id}/mark", data=fields, timeout=60)
+    assert answer.status_code == 409 and f"ben looks at entry {entry.id}, until" in answer.text
+    with desk.facility.database.write() as conn:
+        assert store.marks_of(conn, entry.subject_kind, entry.subject) == before
+        store.give_back(conn, entry.id, "ben")
+
+
+def test_who_does_not_judge_has_no_buttons_that_are_refused(desk: Desk) -> None:
+    otto = session(desk, "otto").get(f"{desk.url}/qa/review/1", timeout=60)
+    assert otto.status_code == 200 and "/qa/review/step" not in otto.text
+    assert "/qa/review/step" in session(desk, "ann").get(f"{desk.url}/qa/review/1", timeout=60).text

@@ -16,11 +16,15 @@ import requests
 from astropy.io import fits
 from PIL import Image
 from playwright.sync_api import Page, Response
+from sqlalchemy import insert, select
 
+from desdm.accounts.clock import now
+from desdm.operations.qa.subjectfacts import read_subject
 from desdm.operations.surveytable.plan import import_fields
 from desdm.quality.qa import store
 from desdm.quality.qa.exclusions import exclusions
 from desdm.release import problems
+from desdm.schema import pfw_attempt, task_message
 from desdm.schema.operationstates import SubjectKind
 from tests.support.desknight import PASSWORD, Desk, desk, desk_browser, enter
 from tests.support.pages import Browser
@@ -159,7 +163,23 @@ def test_a_picture_is_small_and_made_from_the_image(desk: Desk, ann: requests.Se
     assert plain.content != mask.content
     folder = desk.facility.config.home / "cache" / "pictures"
     assert {p.suffix for p in folder.iterdir()} == {".webp", ".json"}
-    assert ann.get(f"{desk.url}/qa/picture/D00999999", timeout=60).status_code == 404
+    for absent in ("D00999999", "D00150021_c99"):
+        assert ann.get(f"{desk.url}/qa/picture/{absent}", timeout=60).status_code == 404
+
+
+def test_messages_below_a_warning_are_told_of(desk: Desk, ann: requests.Session) -> None:
+    with desk.facility.database.write() as conn:
+        facts = read_subject(conn, "D00150028", desk.facility.production)
+        number = facts.subject.attempt_id
+        row = {
+            "pfw_attempt_id": number, "message_time": now(), "message_lvl": 3, "pattern": "swarp_warning",
+            "message": "> WARNING: x", "action": "none", "log_file": "a.log", "log_line": 1,
+        }  # fmt: skip
+        task_id = conn.execute(select(pfw_attempt.c.task_id).where(pfw_attempt.c.id == number)).scalar_one()
+        conn.execute(insert(task_message), {**row, "task_id": task_id})
+    page = ann.get(f"{desk.url}/qa/exposure/150028", timeout=60).text
+    section = page.partition('<section id="messages">')[2].partition("</section>")[0]
+    assert "of lower level: " in section and "1 swarp_warning" in section, section
 
 
 def test_a_problem_goes_through_its_states_by_the_forms_that_are_lawful(

@@ -133,8 +133,11 @@ def picture_sources(conn: Connection, subject: Subject, band: str = "") -> Sourc
         )
     chosen = _chosen(images, subject.ccdnum)
     if not chosen and subject.expnum is not None:
-        chosen = _chosen(deskstore.images_of_exposure(conn, subject.expnum), subject.ccdnum)
-        chosen = chosen or _chosen(deskstore.images_of_exposure(conn, subject.expnum), None)
+        raw = deskstore.images_of_exposure(conn, subject.expnum)
+        chosen = _chosen(raw, subject.ccdnum)
+        if not any(one.ccdnum for one in (*images, *raw)):
+            # All CCDs are in one file: nothing tells which there are.
+            chosen = chosen or _chosen(raw, None)
     if not chosen:
         raise NotFoundError(f"no image of {subject.name} is in the archive")
     records = {record.id: record for record in archive_store.files_by_id(conn, [one.id for one in chosen])}

@@ -85,6 +85,8 @@ class SubjectFacts:
         (working group, its newest answer) of each dispatch of the subject.
     numbers
         QA numbers of its run that are of no single CCD, of a CCD its own; the most telling first.
+    notes
+        Patterns of the messages below a warning, with their counts; only of a run without errors and warnings.
     """
 
     standing: Standing
@@ -93,6 +95,7 @@ class SubjectFacts:
     sources: Sources | None
     answers: tuple[tuple[str, DispatchAnswer], ...] = ()
     numbers: tuple[store.MetricValue, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def subject(self) -> Subject:
@@ -236,10 +239,12 @@ def read_subject(
             sources = picture_sources(conn, known.subject, band)
     except NotFoundError:
         sources = None
+    messages = tuple(watch.messages(conn, number, 2, _MESSAGES)) if number is not None else ()
+    below = watch.messages(conn, number, 3) if number is not None and not messages else []
     return SubjectFacts(
         known,
         numbers_beside_night(conn, known.subject),
-        tuple(watch.messages(conn, number, 2, _MESSAGES)) if number is not None else (),
+        messages,
         sources,
         tuple(
             (one.working_group, max(answers, key=lambda a: a.id))
@@ -247,6 +252,7 @@ def read_subject(
             if (answers := store.answers_of(conn, one.id))
         ),
         tuple(_own_numbers(conn, known.subject)),
+        tuple(f"{count} {pattern}" for pattern, count in Counter(m.pattern for m in below).most_common()),
     )
 
 

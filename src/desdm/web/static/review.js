@@ -55,7 +55,9 @@ const keys = {
   m: mask,
   "?": () => {
     const help = document.getElementById("help");
-    if (help) help.open = !help.open;
+    if (!help) return;
+    help.open = !help.open;
+    if (help.open) help.scrollIntoView({ block: "nearest" });
   },
 };
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
@@ -171,6 +173,7 @@ class _Pages:
                 entry = store.review_by_number(conn, number)
                 if entry is None:
                     raise NotFoundError(f"there is no entry {number} in the review queue")
+                _require_free(entry, who, now())
                 order = mark_order(form, cut=form.text("cut") or "firstcut")
                 done = mark_subject(conn, entry.subject, order, who=who, scope=self._scope, now=now())
                 taken = step_review(conn, number, who=who, now=now(), chosen=chosen)
@@ -302,6 +305,15 @@ def _address(entry: Review | None, chosen: ReviewFilter, mark: int | None) -> st
     query = "&".join(filter(None, (_query(chosen), f"last={mark}" if mark else "")))
     path = f"/qa/review/{entry.id}" if entry is not None else "/qa/review"
     return f"{path}?{query}" if query else path
+
+
+def _require_free(entry: Review, who: str, at: datetime) -> None:
+    """Raise `ConflictError` while another person has an entry."""
+    lease = entry.lease_until
+    if entry.state is ReviewState.TAKEN and entry.taken_by != who and lease is not None and lease > at:
+        raise ConflictError(
+            f"{entry.taken_by} looks at entry {entry.id}, until {lease:%H:%M} UTC; it was not marked"
+        )
 
 
 def _own_mark(mark: QaMark | None, login: str) -> QaMark | None:
