@@ -303,7 +303,7 @@ def main() -> None:
     r.state("it does not hide the older coadd, which is done", {f["run"] for f in picked}, {old_coadd})
     r.run("release", "discard", "FLAGGED", statuses=(0, 1, 2, 4))
     r.run("mark", old_coadd, "junk", "--reason", "contains a rejected exposure")
-    r.run("mark", coadd, "active", "--reason", "the warning is harmless")
+    r.run("mark", coadd, "active", "--own", "--reason", "the warning is harmless")
     r.state("data state", r.ask("show", coadd)["data_state"], "ACTIVE")
 
     r.act = "release"
