@@ -24,7 +24,8 @@ _NAME = (
     r"|cookie)[\w.-]*"
 )
 #: A secret's name, and what stands between it and its value.
-_IS = rf"[\"']?{_NAME}[\"']?\s*(?:=>|[:=])\s*"
+# A name is tried where it begins only: tried at each of its characters, long words cost the square of their length.
+_IS = rf"[\"']?(?<![\w.-]){_NAME}[\"']?\s*(?:=>|[:=])\s*"
 _SECRET_NAME = re.compile(_NAME, re.IGNORECASE)
 _RULES = (
     (
@@ -41,7 +42,7 @@ _RULES = (
     (re.compile(r"\bAKIA[0-9A-Z]{16}\b"), REMOVED),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"), REMOVED),
     # addresses of people
-    (re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+-]*@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}\b"), REMOVED),
+    (re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9][A-Za-z0-9._%+-]*@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}\b"), REMOVED),
     # name = value, "name": "value", --name value; what was in quotes stays in quotes, so that JSON stays JSON
     (re.compile(rf"({_IS})\"[^\"\n]*\"", re.IGNORECASE), rf'\1"{REMOVED}"'),
     (re.compile(rf"({_IS})'[^'\n]*'", re.IGNORECASE), rf"\1'{REMOVED}'"),
