@@ -3,13 +3,13 @@
 const BANDS = ["u", "g", "r", "i", "z", "Y", "VR"];
 let drawn = [];
 
-/** The colour that the style sheet gives a band. */
-// Times of ticks with as many digits as tell them apart.
+/** Times of ticks with as many digits as tell them apart. */
 function times(u, splits) {
   const step = splits.length > 1 ? splits[1] - splits[0] : 60;
   return splits.map((at) => new Date(at * 1000).toISOString().slice(11, step < 1 ? 23 : step < 60 ? 19 : 16));
 }
 
+/** The colour that the style sheet gives a band. */
 function colour(band) {
   const probe = document.createElement("i");
   probe.className = `dot b-${BANDS.includes(band) ? band : "none"}`;
