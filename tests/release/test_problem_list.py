@@ -129,6 +129,19 @@ def test_a_person_s_problem_may_be_closed_on_a_word_and_is_entered_anew(database
             act(conn, "confirm_problem", 9)
 
 
+def test_a_problem_in_state_fixed_is_closed_by_a_test_or_run_or_with_another_code(database: Database) -> None:
+    with database.write() as conn:
+        for tile in ("T1", "T2"):
+            number = problems.open_problem(conn, "tile", tile, "seam", who="ann", now=NOW)
+            act(conn, "fix_problem", number)
+        with pytest.raises(UsageError, match="test or run shows"):
+            problems.close_problem(conn, 1, "done", who="ann", now=NOW)
+        assert problems.close_problem(
+            conn, 1, "done", who="ann", proof=("test", "tests/test_seam.py"), now=NOW
+        )
+        assert not problems.close_problem(conn, 2, "it stays", who="ann", code=Resolution.WONT_FIX, now=NOW)
+
+
 def test_a_new_problem_is_confirmed_before_it_is_closed(database: Database) -> None:
     with database.write() as conn:
         number = propose(conn)

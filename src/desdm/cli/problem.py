@@ -110,7 +110,7 @@ def close(
     A problem that a program proposed, one in state fixed, and one that is closed as fixed needs a run or test as evidence.
     Another --code closes it without.
     """
-    from desdm.operations.qa.closing import close_problem
+    from desdm.release.problems import close_problem
     from desdm.schema.operationstates import Resolution
 
     kind, sign, name = evidence.partition(":")

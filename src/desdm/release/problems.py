@@ -519,7 +519,8 @@ def close_problem(
     who
         User who closes it.
     code
-        How it was resolved, from the closed list; None: fixed if a test or run shows it, else not said.
+        How it was resolved, from the closed list; None: fixed if it is in state fixed or a test or run shows it, else
+        not said.
     proof
         Kind (run or test) and name of evidence, which is added.
     now
@@ -548,6 +549,8 @@ def close_problem(
             f"problem {number} is new: confirm it first (desdm problem confirm {number} --reason TEXT), or reject it "
             f"(desdm problem reject {number} --reason TEXT)"
         )
+    if code is None and problem.state is ProblemState.FIXED:
+        code = Resolution.FIXED
     if proof is not None:
         if proof[0] not in _PROOFS:
             raise UsageError(f"a problem is shown to be gone by a run or a test, not by a {proof[0]}")

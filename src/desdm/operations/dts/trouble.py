@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from desdm.errors import NotFoundError
 from desdm.operations.dts.model import Delivery
 from desdm.release.problems import close_problem, open_problem
+from desdm.schema.operationstates import Resolution
 
 __all__ = ["ROBOT", "close_trouble", "open_trouble"]
 
@@ -31,6 +32,7 @@ def close_trouble(conn: Connection, delivery: Delivery, resolution: str, who: st
     if delivery.problem_id is None:
         return
     try:
-        close_problem(conn, delivery.problem_id, resolution, who=who)
+        # The file is as it was: a decision takes its effect away.
+        close_problem(conn, delivery.problem_id, resolution, who=who, code=Resolution.WORKED_ROUND)
     except NotFoundError:
         return

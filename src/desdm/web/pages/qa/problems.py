@@ -16,7 +16,6 @@ from desdm.accounts.model import Action
 from desdm.errors import UsageError
 from desdm.operations.qa import deskstore
 from desdm.operations.qa.bundle import make_bundle
-from desdm.operations.qa.closing import close_problem
 from desdm.release import problems
 from desdm.release.model import Problem
 from desdm.schema.operationstates import (
@@ -264,7 +263,7 @@ def _perform(conn: Connection, number: int, form: Form, who: str) -> int:
         problems.reject_problem(conn, number, reason, code=code, who=who, now=at)
     elif name == "close":
         kind, proof = form.text("proof_kind"), form.text("proof")
-        close_problem(
+        problems.close_problem(
             conn,
             number,
             reason,
